@@ -1,0 +1,1 @@
+//! Plain values and rules of the gateway: money, usage, prices, outcomes, policies.

@@ -1,0 +1,1 @@
+//! The actors themselves and the graph that wires them.

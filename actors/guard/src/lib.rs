@@ -1,0 +1,1 @@
+//! PII and prompt-injection engines, unary and streamed.

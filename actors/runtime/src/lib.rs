@@ -1,0 +1,1 @@
+//! What actix lacks: bounded handles, panic-proof supervision, durable envelopes, clock, drain.

@@ -1,0 +1,1 @@
+//! Embedded (redb) and Redis stores: limits, cache, budgets, usage, keys, audit.

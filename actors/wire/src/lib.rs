@@ -1,0 +1,1 @@
+//! Vendor dialects: pure bytes to domain values and back.

@@ -1,0 +1,1 @@
+//! Scripted mock provider in both wire formats, and load probes.

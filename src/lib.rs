@@ -1,0 +1,1 @@
+//! Sentinel: an LLM gateway daemon.
