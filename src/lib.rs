@@ -1,1 +1,3 @@
 //! Sentinel: an LLM gateway daemon.
+
+pub mod config;
