@@ -1,3 +1,4 @@
 //! Sentinel: an LLM gateway daemon.
 
 pub mod config;
+pub mod telemetry;
