@@ -1,1 +1,5 @@
 //! The actors themselves and the graph that wires them.
+
+pub mod breaker;
+pub mod random;
+pub mod target;

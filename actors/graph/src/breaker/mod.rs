@@ -1,0 +1,21 @@
+//! Stops calling a target that fails, leaves alone one that asks for it, and finds out when to come back.
+//!
+//! `state` and `cooldown` are pure machines; `board` shares one of each per target among the workers; `actor` is the
+//! supervised front that a worker's requests ask.
+
+mod board;
+mod cooldown;
+mod state;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+pub use board::{
+    BreakerBoard, CallPermit, Committed, Now, RejectReason, Rejected, TargetView, TransitionObserver,
+};
+pub use cooldown::{Cooldown, Cooling, wait_after};
+pub use state::{
+    BreakerState, BreakerView, FORGIVEN_AFTER, Override, PERMIT_LEASE, Phase, Ticket, Transition,
+};
+pub use window::Counts;
