@@ -164,6 +164,18 @@ impl FailureClass {
         }
     }
 
+    /// Returns how long the target is left alone after this failure, given the provider's hint; zero for not at all.
+    #[must_use]
+    pub fn cooldown(self, hint: Option<Duration>) -> Duration {
+        let wait = match self.disposition().cooldown {
+            Cooldown::None => Duration::ZERO,
+            Cooldown::Hinted { default } => hint.unwrap_or(default),
+            Cooldown::OnlyHinted => hint.unwrap_or_default(),
+            Cooldown::Fixed(wait) => wait,
+        };
+        wait.min(LONGEST_COOLDOWN)
+    }
+
     /// Returns what follows from this failure: one row of the outcome table.
     #[must_use]
     pub const fn disposition(self) -> Disposition {
@@ -224,6 +236,48 @@ impl FailureClass {
 mod tests {
     use super::*;
 
+    /// Every class with its whole row, written down a second time so that a change has to be meant.
+    #[test]
+    fn the_outcome_table_is_as_decided() {
+        use BreakerMark::{Failure, Neutral, Success};
+        use ErrorCode as E;
+        use FailureClass as F;
+        use SameTarget::{IfAlone, No, Once};
+        const NONE: Cooldown = Cooldown::None;
+        const HINT: Cooldown = Cooldown::OnlyHinted;
+        const WAIT: Cooldown = Cooldown::Hinted { default: Duration::from_secs(5) };
+        const MINUTE: Cooldown = Cooldown::Fixed(Duration::from_secs(60));
+        const LONGEST: Cooldown = Cooldown::Fixed(Duration::from_secs(300));
+        let table = [
+            // Class, same target, other target, breaker, cooldown, what the client is told.
+            (F::Connect, Once, true, Failure, NONE, E::UpstreamFailed),
+            (F::Broken, Once, true, Failure, NONE, E::UpstreamFailed),
+            (F::Tls, No, true, Failure, MINUTE, E::UpstreamFailed),
+            (F::FirstByteTimeout, No, true, Failure, NONE, E::UpstreamTimeout),
+            (F::IdleTimeout, No, true, Failure, NONE, E::UpstreamTimeout),
+            (F::Transient, Once, true, Neutral, NONE, E::UpstreamRejected),
+            (F::RateLimited, IfAlone, true, Neutral, WAIT, E::UpstreamRateLimited),
+            (F::Quota, No, true, Neutral, LONGEST, E::UpstreamQuota),
+            (F::ServerError, Once, true, Failure, HINT, E::UpstreamFailed),
+            (F::BadGateway, Once, true, Failure, HINT, E::UpstreamFailed),
+            (F::Overloaded, Once, true, Failure, HINT, E::UpstreamOverloaded),
+            (F::GatewayTimeout, Once, true, Failure, HINT, E::UpstreamTimeout),
+            (F::Auth, No, true, Neutral, MINUTE, E::UpstreamAuth),
+            (F::Rejected, No, false, Success, NONE, E::UpstreamRejected),
+            (F::Redirect, No, true, Failure, NONE, E::UpstreamInvalidResponse),
+            (F::Malformed, Once, true, Failure, NONE, E::UpstreamInvalidResponse),
+            (F::Oversize, Once, true, Failure, NONE, E::UpstreamInvalidResponse),
+            (F::StreamBroken, No, false, Failure, NONE, E::UpstreamFailed),
+            (F::ClientGone, No, false, Neutral, NONE, E::ClientClosed),
+            (F::Local, No, false, Neutral, NONE, E::Overloaded),
+        ];
+        assert_eq!(table.map(|row| row.0), FailureClass::ALL, "every class has its row");
+        for (class, same_target, other_target, breaker, cooldown, code) in table {
+            let expected = Disposition { same_target, other_target, breaker, cooldown, code };
+            assert_eq!(class.disposition(), expected, "{class:?}");
+        }
+    }
+
     #[test]
     fn only_the_callers_own_mistake_counts_as_a_success() {
         for class in FailureClass::ALL {
@@ -236,6 +290,27 @@ mod tests {
     fn nothing_is_tried_again_after_a_timeout() {
         for class in [FailureClass::FirstByteTimeout, FailureClass::IdleTimeout] {
             assert_eq!(class.disposition().same_target, SameTarget::No);
+        }
+    }
+
+    #[test]
+    fn the_cooldown_follows_the_class_and_the_hint() {
+        let table = [
+            (FailureClass::RateLimited, None, 5),
+            (FailureClass::RateLimited, Some(2), 2),
+            (FailureClass::RateLimited, Some(0), 0),
+            (FailureClass::RateLimited, Some(1_000_000_000), 300),
+            (FailureClass::Quota, Some(1), 300),
+            (FailureClass::Auth, None, 60),
+            (FailureClass::Overloaded, None, 0),
+            (FailureClass::Overloaded, Some(7), 7),
+            (FailureClass::ServerError, Some(400), 300),
+            (FailureClass::Connect, Some(9), 0),
+            (FailureClass::Rejected, Some(9), 0),
+        ];
+        for (class, hint, seconds) in table {
+            let wait = class.cooldown(hint.map(Duration::from_secs));
+            assert_eq!(wait, Duration::from_secs(seconds), "{class:?} {hint:?}");
         }
     }
 

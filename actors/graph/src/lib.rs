@@ -2,4 +2,5 @@
 
 pub mod breaker;
 pub mod random;
+pub mod retry;
 pub mod target;

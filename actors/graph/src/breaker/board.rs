@@ -11,7 +11,7 @@ use sentinel_domain::outcome::{BreakerMark, FailureClass};
 use sentinel_domain::policy::{BreakerPolicy, ProviderSpec};
 use tokio::time::Instant;
 
-use super::cooldown::{Cooldown, Cooling, wait_after};
+use super::cooldown::{Cooldown, Cooling};
 use super::state::{BreakerState, BreakerView, Override, Ticket, Transition};
 use crate::random::Random;
 use crate::target::{TargetKey, TargetMap};
@@ -125,9 +125,9 @@ impl BreakerBoard {
         Ok(CallPermit { board: self.clone(), cell, ticket, mark: BreakerMark::Neutral, class: None })
     }
 
-    /// Leaves a target alone for as long as its failure asks for; see [`wait_after`]. Returns the wait.
+    /// Leaves a target alone for as long as its failure asks for. Returns the wait.
     pub fn cool(&self, key: &TargetKey, class: FailureClass, hint: Option<Duration>) -> Duration {
-        let wait = wait_after(class, hint);
+        let wait = class.cooldown(hint);
         if !wait.is_zero() {
             self.cell(key).guarded.lock().1.extend(wait, class, (self.0.now)());
         }

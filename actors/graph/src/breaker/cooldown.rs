@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use sentinel_domain::outcome::{Cooldown as Rule, FailureClass, LONGEST_COOLDOWN};
+use sentinel_domain::outcome::{FailureClass, LONGEST_COOLDOWN};
 use tokio::time::Instant;
 
 /// How long a target is left alone, and why.
@@ -44,17 +44,6 @@ impl Cooldown {
     }
 }
 
-/// Returns how long a failure of this class, with this hint from the provider, is to be waited out; zero for not.
-#[must_use]
-pub fn wait_after(class: FailureClass, hint: Option<Duration>) -> Duration {
-    match class.disposition().cooldown {
-        Rule::None => Duration::ZERO,
-        Rule::Hinted { default } => hint.unwrap_or(default).min(LONGEST_COOLDOWN),
-        Rule::OnlyHinted => hint.unwrap_or_default().min(LONGEST_COOLDOWN),
-        Rule::Fixed(wait) => wait.min(LONGEST_COOLDOWN),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -62,27 +51,6 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-
-    #[test]
-    fn the_wait_follows_the_class_and_the_hint() {
-        let table = [
-            (FailureClass::RateLimited, None, 5),
-            (FailureClass::RateLimited, Some(2), 2),
-            (FailureClass::RateLimited, Some(0), 0),
-            (FailureClass::RateLimited, Some(1_000_000_000), 300),
-            (FailureClass::Quota, Some(1), 300),
-            (FailureClass::Auth, None, 60),
-            (FailureClass::Overloaded, None, 0),
-            (FailureClass::Overloaded, Some(7), 7),
-            (FailureClass::ServerError, Some(400), 300),
-            (FailureClass::Connect, Some(9), 0),
-            (FailureClass::Rejected, Some(9), 0),
-        ];
-        for (class, hint, expected) in table {
-            let wait = wait_after(class, hint.map(Duration::from_secs));
-            assert_eq!(wait, SECOND * expected, "{class:?} {hint:?}");
-        }
-    }
 
     #[test]
     fn a_shorter_wait_keeps_the_longer_one_and_its_reason() {

@@ -14,7 +14,7 @@ mod tests;
 pub use board::{
     BreakerBoard, CallPermit, Committed, Now, RejectReason, Rejected, TargetView, TransitionObserver,
 };
-pub use cooldown::{Cooldown, Cooling, wait_after};
+pub use cooldown::{Cooldown, Cooling};
 pub use state::{
     BreakerState, BreakerView, FORGIVEN_AFTER, Override, PERMIT_LEASE, Phase, Ticket, Transition,
 };
