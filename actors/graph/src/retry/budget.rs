@@ -84,11 +84,12 @@ impl RetryBudget {
     }
 }
 
-type Shared = Arc<Mutex<RetryBudget>>;
+/// A provider's share, to notice a change of it, and its budget.
+type Entry = (f64, Arc<Mutex<RetryBudget>>);
 
 /// The budgets of all providers, shared by all workers. Clones share them.
 #[derive(Clone, Default)]
-pub struct RetryBudgets(Arc<ArcSwap<HashMap<Arc<str>, (f64, Shared)>>>);
+pub struct RetryBudgets(Arc<ArcSwap<HashMap<Arc<str>, Entry>>>);
 
 impl RetryBudgets {
     /// Takes the providers' policies. A provider whose share is unchanged keeps what it has earned and spent.

@@ -155,7 +155,8 @@ fn another_credential_is_tried_at_once_and_within_the_attempts() {
 fn refusals_without_any_call_say_what_is_the_matter_and_when_to_come_back() {
     let open = |seconds| (Refusal::Open, seconds);
     let cooling = |class, seconds| (Refusal::Cooldown(class), seconds);
-    let table: &[(&[(Refusal, u32)], ErrorCode, Option<u32>, Option<bool>)] = &[
+    type Row<'a> = (&'a [(Refusal, u32)], ErrorCode, Option<u32>, Option<bool>);
+    let table: &[Row<'_>] = &[
         (&[open(7)], ErrorCode::CircuitOpen, Some(7), None),
         (&[open(100)], ErrorCode::CircuitOpen, Some(100), Some(false)),
         (&[open(7), open(3)], ErrorCode::AllTargetsUnavailable, Some(3), None),
