@@ -1,0 +1,1 @@
+//! Load probes: the client in front of the gateway.
