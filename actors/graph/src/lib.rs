@@ -3,4 +3,5 @@
 pub mod breaker;
 pub mod random;
 pub mod retry;
+pub mod routing;
 pub mod target;

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use sentinel_domain::outcome::{BreakerMark, FailureClass};
 use sentinel_domain::policy::{BreakerPolicy, ProviderSpec};
+use sentinel_runtime::Clock;
 use tokio::time::Instant;
 
 use super::cooldown::{Cooldown, Cooling};
@@ -21,9 +22,6 @@ const UNCONFIGURED_TARGETS: usize = 1024;
 
 /// Told of every change of phase, on the thread that caused it, with no lock held.
 pub type TransitionObserver = Arc<dyn Fn(&TargetKey, Transition) + Send + Sync>;
-
-/// Reads the monotonic clock; handed in so that tests can stop it.
-pub type Now = Arc<dyn Fn() -> Instant + Send + Sync>;
 
 /// Why a target is not to be called now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +39,8 @@ pub enum RejectReason {
     Open,
     /// The target has told us to wait; this is what it said.
     Cooldown(FailureClass),
+    /// The actor that decides could not be asked, which is treated as an open breaker.
+    Unavailable,
 }
 
 /// What can be shown about one target.
@@ -65,7 +65,7 @@ struct Shared {
     policies: ArcSwap<HashMap<Arc<str>, BreakerPolicy>>,
     random: Random,
     observer: TransitionObserver,
-    now: Now,
+    clock: Clock,
 }
 
 /// All breakers and cooldowns. Clones share them.
@@ -81,13 +81,13 @@ impl fmt::Debug for BreakerBoard {
 impl BreakerBoard {
     /// Makes an empty board.
     #[must_use]
-    pub fn new(now: Now, random: Random, observer: TransitionObserver) -> Self {
+    pub fn new(clock: Clock, random: Random, observer: TransitionObserver) -> Self {
         Self(Arc::new(Shared {
             cells: TargetMap::new(UNCONFIGURED_TARGETS),
             policies: ArcSwap::default(),
             random,
             observer,
-            now,
+            clock,
         }))
     }
 
@@ -97,7 +97,7 @@ impl BreakerBoard {
     pub fn configure(&self, providers: &[ProviderSpec], targets: impl IntoIterator<Item = TargetKey>) {
         let policies = providers.iter().map(|spec| (Arc::clone(&spec.name), spec.breaker)).collect();
         self.0.policies.store(Arc::new(policies));
-        let now = (self.0.now)();
+        let now = self.0.clock.now();
         self.0.cells.pin(targets, |key| Cell::new(key.clone(), self.policy(&key.provider), now));
     }
 
@@ -106,7 +106,7 @@ impl BreakerBoard {
     /// # Errors
     /// [`Rejected`] while the target cools down or its breaker refuses.
     pub fn admit(&self, key: &TargetKey) -> Result<CallPermit, Rejected> {
-        let (cell, now) = (self.cell(key), (self.0.now)());
+        let (cell, now) = (self.cell(key), self.0.clock.now());
         let (result, transitions) = {
             let mut guard = cell.guarded.lock();
             let (breaker, cooldown) = &mut *guard;
@@ -129,20 +129,20 @@ impl BreakerBoard {
     pub fn cool(&self, key: &TargetKey, class: FailureClass, hint: Option<Duration>) -> Duration {
         let wait = class.cooldown(hint);
         if !wait.is_zero() {
-            self.cell(key).guarded.lock().1.extend(wait, class, (self.0.now)());
+            self.cell(key).guarded.lock().1.extend(wait, class, self.0.clock.now());
         }
         wait
     }
 
     /// Holds a target's breaker open or closed for `time`, on an operator's word. Returns whether the target is known.
     pub fn force(&self, key: &TargetKey, wanted: Override, time: Duration) -> bool {
-        let now = (self.0.now)();
+        let now = self.0.clock.now();
         self.operate(key, |breaker, _| breaker.force(wanted, now + time, now, self.0.random.draw()))
     }
 
     /// Forgets a target's failures, cooldown and forced state. Returns whether the target is known.
     pub fn reset(&self, key: &TargetKey) -> bool {
-        let now = (self.0.now)();
+        let now = self.0.clock.now();
         self.operate(key, |breaker, cooldown| {
             breaker.reset(now);
             cooldown.clear();
@@ -162,7 +162,7 @@ impl BreakerBoard {
     }
 
     fn view_cell(&self, cell: &Cell) -> TargetView {
-        let now = (self.0.now)();
+        let now = self.0.clock.now();
         let (view, transitions) = {
             let mut guard = cell.guarded.lock();
             let breaker = guard.0.view(now, self.0.random.draw());
@@ -188,7 +188,7 @@ impl BreakerBoard {
     fn record(&self, cell: &Cell, change: impl FnOnce(&mut BreakerState, Instant, f64)) {
         let transitions = {
             let mut guard = cell.guarded.lock();
-            change(&mut guard.0, (self.0.now)(), self.0.random.draw());
+            change(&mut guard.0, self.0.clock.now(), self.0.random.draw());
             guard.0.take_transitions()
         };
         self.announce(&cell.key, &transitions);
@@ -199,7 +199,7 @@ impl BreakerBoard {
         self.0.cells.get_or_insert(
             key,
             |cell| cell.policy == policy,
-            || Cell::new(key.clone(), policy, (self.0.now)()),
+            || Cell::new(key.clone(), policy, self.0.clock.now()),
         )
     }
 

@@ -3,6 +3,7 @@
 //! `state` and `cooldown` are pure machines; `board` shares one of each per target among the workers; `actor` is the
 //! supervised front that a worker's requests ask.
 
+mod actor;
 mod board;
 mod cooldown;
 mod state;
@@ -11,8 +12,9 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+pub use actor::{BreakerHandle, CircuitBreaker, Order};
 pub use board::{
-    BreakerBoard, CallPermit, Committed, Now, RejectReason, Rejected, TargetView, TransitionObserver,
+    BreakerBoard, CallPermit, Committed, RejectReason, Rejected, TargetView, TransitionObserver,
 };
 pub use cooldown::{Cooldown, Cooling};
 pub use state::{

@@ -1,0 +1,12 @@
+//! Which provider and model serve a request, and in which order they are tried.
+
+mod latency;
+mod strategy;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+pub use latency::{Latencies, LatencyAverage};
+pub use strategy::Choice;
+pub use table::{ListedModel, OTHER, Owner, Resolved, RouteProblem, RouteTable, Target};
