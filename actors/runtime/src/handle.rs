@@ -1,8 +1,10 @@
 //! The only door to an actor: bounded, with a deadline, and refused at once when nobody can answer.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler, Message};
@@ -106,7 +108,7 @@ impl<A: Actor<Context = Context<A>>> Handle<A> {
         let _in_flight = InFlight::enter(status)?;
         let (reply, answer) = oneshot::channel();
         self.push(Letter { message, reply: Some(reply) })?;
-        match tokio::time::timeout(deadline, answer).await {
+        match wait(answer, deadline).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(AskError::Closed),
             Err(_) => Err(AskError::Deadline),
@@ -185,6 +187,30 @@ impl<A: Actor<Context = Context<A>>> Handle<A> {
     /// Refuses new messages, lets the queue and the asks in work finish, and ends the actor; cuts it off at the deadline.
     pub async fn stop(&self, deadline: Duration) -> StopOutcome {
         stop(&self.cell.status, deadline).await
+    }
+}
+
+/// Waits for an answer, and arms a timer only if it does not come within one turn of the executor.
+///
+/// An actor on the same thread that answers from its handler has answered by then, and arming and disarming a timer would cost it more
+/// than anything else does here. The turn is taken by waking the task again right away, behind the actor that was woken before it.
+async fn wait<T>(
+    mut answer: oneshot::Receiver<T>,
+    deadline: Duration,
+) -> Result<Result<T, oneshot::error::RecvError>, tokio::time::error::Elapsed> {
+    let mut turned = false;
+    let early = std::future::poll_fn(|cx| match Pin::new(&mut answer).poll(cx) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending if turned => Poll::Ready(None),
+        Poll::Pending => {
+            turned = true;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    });
+    match early.await {
+        Some(answer) => Ok(answer),
+        None => tokio::time::timeout(deadline, answer).await,
     }
 }
 
