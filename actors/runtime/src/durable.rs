@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 pub struct DeadLetter<'a, T> {
     /// Number of the message within its queue.
     pub id: u64,
-    /// Times it was in the hands of something that panicked.
+    /// Times its consumer began to handle it.
     pub attempts: u32,
     /// The message.
     pub value: &'a T,
@@ -72,8 +72,9 @@ impl<T> fmt::Debug for DurableQueue<T> {
 impl<T> DurableQueue<T> {
     /// Makes a queue that admits `capacity` messages at a time.
     ///
-    /// A message that was in hand during `max_attempts` panics (at least 1) is given to `on_dead_letter` and counted, so that one
-    /// poisonous message can't keep its consumer down for ever. The callback may run while a thread unwinds: it must not panic.
+    /// A message whose handling was begun `max_attempts` times (at least 1; see [`Durable::attempt`]) and never acknowledged is given
+    /// to `on_dead_letter` and counted, so that one poisonous message can't keep its consumer down for ever. The callback may run while
+    /// a thread unwinds.
     pub fn new(
         capacity: usize,
         max_attempts: u32,
@@ -208,9 +209,17 @@ impl<T> Durable<T> {
         self.entry.id
     }
 
-    /// Returns how often the message was in the hands of something that panicked.
+    /// Returns how often handling the message was begun.
     pub fn attempts(&self) -> u32 {
         self.attempts
+    }
+
+    /// Says that handling begins: if it fails, this message may be the reason. Call it right before the step that could fail.
+    ///
+    /// A message for which this is never called is redelivered without end. That is the right default: what merely sat in a failed
+    /// actor's queue or state is not suspect, and only the consumer knows which one it was working on.
+    pub fn attempt(&mut self) {
+        self.attempts = self.attempts.saturating_add(1);
     }
 
     /// Says that the message has had its full effect; it never comes back.
@@ -242,8 +251,7 @@ impl<T> Drop for Durable<T> {
             self.shared.outstanding.fetch_sub(1, Ordering::AcqRel);
             return;
         }
-        // Only what was in hand while its thread unwound is suspect; what merely sat in a queue or a batch of the failed actor is not.
-        let attempts = self.attempts + u32::from(std::thread::panicking());
+        let attempts = self.attempts;
         if attempts >= self.shared.max_attempts {
             self.shared.dead.fetch_add(1, Ordering::Relaxed);
             self.shared.outstanding.fetch_sub(1, Ordering::AcqRel);
@@ -258,3 +266,7 @@ impl<T> Drop for Durable<T> {
         self.shared.arrived.notify_one();
     }
 }
+
+#[cfg(test)]
+#[path = "durable_tests.rs"]
+mod tests;

@@ -158,3 +158,57 @@ async fn wait_for(notify: &Notify, done: impl Fn() -> bool) {
         notified.await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_only_go_forward() {
+        let lifecycle = Lifecycle::new();
+        // (phase to enter, whether it is entered, then: ready, accepts)
+        let table = [
+            (Phase::Starting, false, false, false),
+            (Phase::Ready, true, true, true),
+            (Phase::LameDuck, true, false, true),
+            (Phase::Ready, false, false, true),
+            (Phase::Stopped, true, false, false),
+            (Phase::Draining, false, false, false),
+        ];
+        for (phase, entered, ready, accepts) in table {
+            assert_eq!(lifecycle.advance(phase), entered, "{phase:?}");
+            assert_eq!((lifecycle.is_ready(), lifecycle.accepts()), (ready, accepts), "{phase:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_for_a_phase_ends_when_a_later_one_is_reached() {
+        let lifecycle = Lifecycle::new();
+        let mover = lifecycle.clone();
+        let (waited, ()) = tokio::join!(
+            tokio::time::timeout(Duration::from_secs(1), lifecycle.reached(Phase::LameDuck)),
+            async move {
+                tokio::task::yield_now().await;
+                mover.advance(Phase::Draining);
+            }
+        );
+        assert_eq!(waited, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tracker_admits_up_to_its_cap_and_tells_when_idle() {
+        let tracker = Tracker::new(2);
+        let (first, second) = (tracker.enter(), tracker.enter());
+        assert!(first.is_some() && second.is_some());
+        assert!(tracker.enter().is_none());
+        assert_eq!(tracker.count(), 2, "a refusal leaves nothing behind");
+        drop(first);
+        assert!(tracker.enter().is_some());
+        assert!(!tracker.wait_idle(Duration::from_secs(1)).await, "the second is still under way");
+        let (idle, ()) = tokio::join!(tracker.wait_idle(Duration::from_secs(1)), async {
+            tokio::task::yield_now().await;
+            drop(second);
+        });
+        assert!(idle);
+    }
+}

@@ -195,3 +195,49 @@ impl Heartbeat {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn silent_worker_is_reported_once_and_again_when_it_turns() {
+        let (sender, sightings) = mpsc::sync_channel(16);
+        let report = move |sighting| sender.send(sighting).expect("the test listens");
+        let watchdog = Watchdog::start(Clock::system(), Duration::from_millis(20), report).expect("a thread");
+        let heartbeat = watchdog.register("worker-0");
+        let stalled = sightings.recv_timeout(PATIENCE).expect("a stall");
+        assert!(
+            matches!(&stalled, Sighting::Stalled { worker, silent } if worker == "worker-0" && *silent > Duration::from_millis(20))
+        );
+        assert_eq!(watchdog.stalled(), ["worker-0"]);
+        // On a busy machine a single beat could be stale again before the watchdog looks.
+        let recovered = loop {
+            heartbeat.beat();
+            if let Ok(sighting) = sightings.recv_timeout(Duration::from_millis(1)) {
+                break sighting;
+            }
+        };
+        assert_eq!(recovered, Sighting::Recovered { worker: "worker-0".to_owned() });
+        drop(heartbeat);
+        drop(watchdog);
+        assert!(sightings.iter().count() <= 1, "a worker that has left is not watched");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn heartbeat_task_beats_every_tenth_of_a_second() {
+        let clock = Clock::system();
+        let state = Mutex::new(State::default());
+        let shared =
+            Arc::new(Shared { epoch: clock.now(), clock, threshold: BEAT, state, wake: Condvar::new() });
+        let beat = Arc::new(Beat { worker: "worker-0".to_owned(), last: AtomicU64::new(0) });
+        let task = tokio::spawn(Heartbeat { beat: Arc::clone(&beat), shared }.run());
+        tokio::time::sleep(Duration::from_millis(1_050)).await;
+        assert_eq!(beat.last.load(Ordering::Relaxed), 1_000);
+        task.abort();
+    }
+}

@@ -1,4 +1,8 @@
 //! Behaviour of the runtime from outside, in one binary.
 
+mod accounting;
+mod containment;
 mod failing;
+mod kills;
+mod ledger;
 mod supervision;
