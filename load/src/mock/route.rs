@@ -89,7 +89,9 @@ pub(crate) fn early_answer(shared: &Shared, head: &Head, partial_body: &[u8]) ->
 }
 
 fn wire_of(head: &Head) -> Wire {
-    let is_anthropic = head.path.ends_with("/messages") || head.header("anthropic-version").is_some();
+    // Only the list of models has the same path in both; a header tells them apart there.
+    let is_anthropic = head.path.ends_with("/messages")
+        || (head.path.contains("/models") && head.header("anthropic-version").is_some());
     if is_anthropic { Wire::Anthropic } else { Wire::OpenAi }
 }
 
