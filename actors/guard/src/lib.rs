@@ -1,1 +1,3 @@
 //! PII and prompt-injection engines, unary and streamed.
+
+pub mod pii;
