@@ -69,7 +69,8 @@ impl UpstreamFailure {
 fn classify(status: u16, report: &Report, wait: Option<Duration>) -> UpstreamFailure {
     let class = class_of(status, report);
     let mut error = client_error(class, status, report);
-    let waits = matches!(class, FailureClass::RateLimited | FailureClass::Overloaded | FailureClass::ServerError);
+    let waits =
+        matches!(class, FailureClass::RateLimited | FailureClass::Overloaded | FailureClass::ServerError);
     if let Some(wait) = wait.filter(|_| waits) {
         error = error.retry_after(wait);
     }
@@ -98,9 +99,12 @@ fn client_error(class: FailureClass, status: u16, report: &Report) -> ApiError {
     let said = report.message.as_deref().filter(|message| !message.trim().is_empty()).map(scrub);
     let or = |fallback: &'static str| said.clone().map_or(fallback.into(), std::borrow::Cow::Owned);
     match class {
-        FailureClass::Auth => ApiError::new(code, "the provider refused the gateway's credentials").no_retry(),
+        FailureClass::Auth => {
+            ApiError::new(code, "the provider refused the gateway's credentials").no_retry()
+        }
         FailureClass::Quota => {
-            ApiError::new(code, or("the quota of the gateway's account at the provider is used up")).no_retry()
+            ApiError::new(code, or("the quota of the gateway's account at the provider is used up"))
+                .no_retry()
         }
         FailureClass::Rejected | FailureClass::Transient | FailureClass::RateLimited => {
             let fallback = match status {
@@ -130,7 +134,9 @@ fn client_error(class: FailureClass, status: u16, report: &Report) -> ApiError {
             };
             ApiError::new(code, format!("the provider failed with status {status}"))
         }
-        FailureClass::Redirect => ApiError::new(code, "the provider answered with a redirect, which is not followed"),
+        FailureClass::Redirect => {
+            ApiError::new(code, "the provider answered with a redirect, which is not followed")
+        }
         FailureClass::Malformed => {
             ApiError::new(code, format!("the provider answered with an unexpected status {status}"))
         }

@@ -80,10 +80,18 @@ impl Report {
                     .flat_map(|loc| loc.items())
                     .map(|step| step.as_str().unwrap_or(step.raw().into()))
                     .collect();
-                Some(if place.is_empty() { message.into_owned() } else { format!("{}: {message}", place.join(".")) })
+                Some(if place.is_empty() {
+                    message.into_owned()
+                } else {
+                    format!("{}: {message}", place.join("."))
+                })
             })
             .collect();
-        if problems.is_empty() { detail.text("message").map(bounded) } else { Some(bounded(problems.join("; ").into())) }
+        if problems.is_empty() {
+            detail.text("message").map(bounded)
+        } else {
+            Some(bounded(problems.join("; ").into()))
+        }
     }
 
     fn says(&self, word: &str) -> bool {
@@ -103,7 +111,11 @@ impl Report {
         ["insufficient_quota", "billing_error", "billing_hard_limit_reached", "enforced_spend_limit_reached"]
             .iter()
             .any(|word| self.says(word))
-            || self.mentions(&["credit balance is too low", "exceeded your current quota", "usage limits. you will regain"])
+            || self.mentions(&[
+                "credit balance is too low",
+                "exceeded your current quota",
+                "usage limits. you will regain",
+            ])
     }
 
     /// Says whether the prompt was too long for the model, in the words of the providers.
@@ -151,7 +163,11 @@ impl Report {
 }
 
 fn bounded(text: std::borrow::Cow<'_, str>) -> String {
-    if text.len() <= MAX_MESSAGE_CHARS { text.into_owned() } else { text.chars().take(MAX_MESSAGE_CHARS).collect() }
+    if text.len() <= MAX_MESSAGE_CHARS {
+        text.into_owned()
+    } else {
+        text.chars().take(MAX_MESSAGE_CHARS).collect()
+    }
 }
 
 /// Keeps a type or code that looks like one.

@@ -29,7 +29,8 @@ pub fn wait_hint(headers: &dyn Headers, now: SystemTime) -> Option<Duration> {
 fn number(text: &str) -> Option<f64> {
     let text = text.trim();
     // `inf` and `nan` are numbers to Rust, but not to HTTP.
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-'));
+    let plain =
+        text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-'));
     if plain { text.parse().ok() } else { None }
 }
 
@@ -54,7 +55,8 @@ fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 fn used_up(headers: &dyn Headers, now: SystemTime) -> Option<Duration> {
     let openai = ["requests", "tokens"].into_iter().filter_map(|what| {
         let left = headers.get(&format!("x-ratelimit-remaining-{what}"))?;
-        (number(left)? <= 0.0).then(|| headers.get(&format!("x-ratelimit-reset-{what}")).and_then(go_duration))?
+        (number(left)? <= 0.0)
+            .then(|| headers.get(&format!("x-ratelimit-reset-{what}")).and_then(go_duration))?
     });
     let anthropic = ["requests", "tokens", "input-tokens", "output-tokens"].into_iter().filter_map(|what| {
         let left = headers.get(&format!("anthropic-ratelimit-{what}-remaining"))?;
@@ -75,7 +77,8 @@ fn go_duration(text: &str) -> Option<Duration> {
         return None;
     }
     while !rest.is_empty() {
-        let digits = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(rest.len());
+        let digits =
+            rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(rest.len());
         let (amount, tail) = rest.split_at(digits);
         let amount: f64 = amount.parse().ok()?;
         let letters = tail.find(|letter: char| letter.is_ascii_digit()).unwrap_or(tail.len());

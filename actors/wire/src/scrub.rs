@@ -1,8 +1,7 @@
 //! Takes credentials out of texts that come from providers.
 
 /// Beginnings of the keys that providers hand out, each long enough not to hit ordinary words.
-const PREFIXES: [&str; 9] =
-    ["sk-", "sk_", "gsk_", "xai-", "pplx-", "hf_", "AIza", "r8_", "Bearer "];
+const PREFIXES: [&str; 9] = ["sk-", "sk_", "gsk_", "xai-", "pplx-", "hf_", "AIza", "r8_", "Bearer "];
 /// A key is at least this long, prefix included.
 const SHORTEST: usize = 16;
 
@@ -43,7 +42,10 @@ mod tests {
     #[test]
     fn keys_are_taken_out_and_words_are_left() {
         for (text, expected) in [
-            ("Incorrect API key provided: sk-proj-abcdefghijklmnop.", "Incorrect API key provided: [redacted]"),
+            (
+                "Incorrect API key provided: sk-proj-abcdefghijklmnop.",
+                "Incorrect API key provided: [redacted]",
+            ),
             ("header Authorization: Bearer abcdefghijklmnopqrstuvw x", "header Authorization: [redacted] x"),
             ("x-api-key=sk-ant-api03-AAAAAAAAAAAAAAAA, no", "x-api-key=[redacted], no"),
             ("a risk-averse-and-very-long-word here", "a risk-averse-and-very-long-word here"),

@@ -14,5 +14,5 @@ mod write;
 
 pub(crate) use edit::Splices;
 pub(crate) use scan::{Fault, JsonError, Rules, Tape};
-pub(crate) use value::{Kind, Value};
+pub(crate) use value::{Kind, Value, unescape};
 pub(crate) use write::Writer;

@@ -391,7 +391,8 @@ impl Seen {
         if self.count <= COMPARED_FIELDS {
             return earlier.into_iter().any(|other| same_name(bytes, other, node));
         }
-        let mut names: HashSet<String> = earlier.map(|other| decode_text(bytes, other).into_owned()).collect();
+        let mut names: HashSet<String> =
+            earlier.map(|other| decode_text(bytes, other).into_owned()).collect();
         let again = !names.insert(decode_text(bytes, node).into_owned());
         self.hashed = Some(names);
         again

@@ -34,9 +34,31 @@ fn values_are_found_by_name() {
 #[test]
 fn wrong_documents_are_refused_for_the_right_reason() {
     for text in [
-        "", " ", "{", "[1,]", "{\"a\":1,}", "{a:1}", "01", "1.", "+1", "NaN", "Infinity", "nul", "\"a", "\"\t\"",
-        "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\u0041\"", "1 2", "\u{feff}{}", "[1 2]",
-        "{\"a\" 1}", "-", "1e",
+        "",
+        " ",
+        "{",
+        "[1,]",
+        "{\"a\":1,}",
+        "{a:1}",
+        "01",
+        "1.",
+        "+1",
+        "NaN",
+        "Infinity",
+        "nul",
+        "\"a",
+        "\"\t\"",
+        "\"\\x\"",
+        "\"\\u12\"",
+        "\"\\ud800\"",
+        "\"\\udc00\"",
+        "\"\\ud800\\u0041\"",
+        "1 2",
+        "\u{feff}{}",
+        "[1 2]",
+        "{\"a\" 1}",
+        "-",
+        "1e",
     ] {
         assert!(matches!(fault(text), Fault::Syntax(_)), "{text:?}");
     }
@@ -110,7 +132,10 @@ fn rebuild(value: super::Value<'_>) -> serde_json::Value {
         Kind::String => value.as_str().unwrap().into(),
         Kind::Array => value.items().map(rebuild).collect::<Vec<_>>().into(),
         Kind::Object => serde_json::Value::Object(
-            value.members().map(|(key, value)| (key.as_str().unwrap().into_owned(), rebuild(value))).collect(),
+            value
+                .members()
+                .map(|(key, value)| (key.as_str().unwrap().into_owned(), rebuild(value)))
+                .collect(),
         ),
     }
 }

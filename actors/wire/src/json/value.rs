@@ -117,7 +117,7 @@ impl<'a> Value<'a> {
                 clippy::cast_sign_loss,
                 reason = "checked to be a whole number in range"
             )]
-            let whole = (number >= 0.0 && number < 1e15 && number.fract() == 0.0).then_some(number as u64);
+            let whole = ((0.0..1e15).contains(&number) && number.fract() == 0.0).then_some(number as u64);
             whole
         })
     }

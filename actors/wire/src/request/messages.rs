@@ -4,7 +4,8 @@ use sentinel_domain::{ApiError, ErrorCode};
 
 use super::Limits;
 use super::validate::{
-    Checked, MAX_NAME_CHARS, array, function_name, identifier, invalid, missing, object, required, string, wrong_type,
+    Checked, MAX_NAME_CHARS, array, function_name, identifier, invalid, missing, object, required, string,
+    wrong_type,
 };
 use crate::json::{Kind, Value};
 use crate::text::Role;
@@ -18,7 +19,8 @@ pub(super) fn messages(list: Option<Value<'_>>, limits: &Limits) -> Checked<usiz
         return Err(ApiError::new(ErrorCode::EmptyMessages, "`messages` must not be empty").param("messages"));
     }
     if count > limits.max_messages {
-        let message = format!("`messages` must not hold more than {}, and there are {count}", limits.max_messages);
+        let message =
+            format!("`messages` must not hold more than {}, and there are {count}", limits.max_messages);
         return Err(ApiError::new(ErrorCode::TooManyMessages, message).param("messages"));
     }
     for (index, message) in list.items().enumerate() {

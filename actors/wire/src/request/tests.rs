@@ -79,7 +79,11 @@ fn wrong_top_level_fields_are_named() {
         ),
         (&with(r#""tool_choice":"maybe""#), InvalidValue, Some("tool_choice")),
         (&with(r#""tool_choice":{"type":"function"}"#), MissingField, Some("tool_choice.function")),
-        (&with(r#""response_format":{"type":"json_schema"}"#), MissingField, Some("response_format.json_schema")),
+        (
+            &with(r#""response_format":{"type":"json_schema"}"#),
+            MissingField,
+            Some("response_format.json_schema"),
+        ),
         (&with(r#""response_format":"json""#), InvalidValue, Some("response_format")),
         (&with(r#""user":{"id":1}"#), InvalidValue, Some("user")),
         (&with(r#""n":1,"n":2"#), DuplicateField, Some("n")),
@@ -106,7 +110,11 @@ fn wrong_messages_are_named() {
         (r#"{"role":"user","content":[{"type":4}]}"#, InvalidValue, ".content[0].type"),
         (r#"{"role":"user","content":[{"type":"text"}]}"#, MissingField, ".content[0].text"),
         (r#"{"role":"user","content":[{"type":"text","text":1}]}"#, InvalidValue, ".content[0].text"),
-        (r#"{"role":"user","content":[{"type":"image_url","image_url":{}}]}"#, MissingField, ".content[0].image_url.url"),
+        (
+            r#"{"role":"user","content":[{"type":"image_url","image_url":{}}]}"#,
+            MissingField,
+            ".content[0].image_url.url",
+        ),
         (r#"{"role":"tool","content":"x"}"#, MissingField, ".tool_call_id"),
         (r#"{"role":"tool","content":"x","tool_call_id":"a\nb"}"#, InvalidValue, ".tool_call_id"),
         (r#"{"role":"user","name":"a\u0007","content":"x"}"#, InvalidValue, ".name"),
@@ -152,12 +160,14 @@ fn sizes_are_limited() {
     let limits = Limits { max_messages: 3, max_message_chars: 10, ..Limits::default() };
     let check = |messages: &str| {
         let body = Bytes::from(with_messages(messages));
-        ChatRequest::parse(body, &limits).map_err(|error| (error.code, error.param.unwrap_or_default().into_owned()))
+        ChatRequest::parse(body, &limits)
+            .map_err(|error| (error.code, error.param.unwrap_or_default().into_owned()))
     };
     let many = [USER; 4].join(",");
     assert_eq!(check(&many).unwrap_err(), (ErrorCode::TooManyMessages, "messages".to_owned()));
     check(r#"{"role":"user","content":"éééééééééé"}"#).expect("ten characters of two bytes");
-    let long = r#"{"role":"user","content":[{"type":"text","text":"123456"},{"type":"text","text":"78901"}]}"#;
+    let long =
+        r#"{"role":"user","content":[{"type":"text","text":"123456"},{"type":"text","text":"78901"}]}"#;
     assert_eq!(check(long).unwrap_err(), (ErrorCode::MessageTooLong, "messages[0]".to_owned()));
     assert_eq!(parse(&"[".repeat(100_000)).unwrap_err().code, ErrorCode::InvalidJson);
     let name = format!(r#"{{"model":"{}","messages":[{USER}]}}"#, "x".repeat(257));
@@ -192,7 +202,8 @@ const TALK: &str = r#"{"model":"m","messages":[
 #[test]
 fn every_text_is_a_slot() {
     let request = parse(TALK).unwrap();
-    let found: Vec<_> = request.texts().into_iter().map(|slot| (slot.role, slot.kind, slot.text.into_owned())).collect();
+    let found: Vec<_> =
+        request.texts().into_iter().map(|slot| (slot.role, slot.kind, slot.text.into_owned())).collect();
     let expected = [
         (Role::System, TextKind::Content, "be \"kind\""),
         (Role::User, TextKind::Name, "Ann"),
@@ -210,8 +221,9 @@ fn every_text_is_a_slot() {
 fn replacing_texts_leaves_every_other_byte() {
     let request = parse(TALK).unwrap();
     let slots = request.texts();
-    let replaced =
-        request.with_texts(&[(slots[2].id, "see \n\"this\"".to_owned()), (slots[0].id, String::new())]).unwrap();
+    let replaced = request
+        .with_texts(&[(slots[2].id, "see \n\"this\"".to_owned()), (slots[0].id, String::new())])
+        .unwrap();
     let expected = TALK.replace(r#""be \"kind\"""#, r#""""#).replace(r#""look""#, r#""see \n\"this\"""#);
     assert_eq!(replaced.body(), expected.as_bytes());
     assert_eq!(request.with_texts(&[]).unwrap().body(), TALK.as_bytes());

@@ -39,11 +39,9 @@ impl ChatRequest {
     pub fn with_texts(&self, replacements: &[(SlotId, String)]) -> Result<Self, ApiError> {
         let mut edits = Splices::default();
         for (slot, text) in replacements {
-            let value = self
-                .inner
-                .tape
-                .at(&self.inner.body, slot.0)
-                .ok_or_else(|| ApiError::new(ErrorCode::Internal, "a replaced text has no place in the request"))?;
+            let value = self.inner.tape.at(&self.inner.body, slot.0).ok_or_else(|| {
+                ApiError::new(ErrorCode::Internal, "a replaced text has no place in the request")
+            })?;
             edits.replace_string(value.span(), text);
         }
         if edits.is_empty() {

@@ -127,7 +127,10 @@ fn tools(value: Value<'_>) -> Checked<bool> {
     array(value, "tools")?;
     let count = value.items().count();
     if count > MAX_TOOLS {
-        return Err(invalid("tools", format!("must not hold more than {MAX_TOOLS} tools, and there are {count}")));
+        return Err(invalid(
+            "tools",
+            format!("must not hold more than {MAX_TOOLS} tools, and there are {count}"),
+        ));
     }
     for (at, tool) in value.items().enumerate() {
         let path = |field: &str| format!("tools[{at}]{field}");

@@ -1,0 +1,373 @@
+//! A streamed answer that already is in the client's dialect.
+//!
+//! Chunks pass as they came. What is mended is what compatible vendors leave out and clients stumble over: the role
+//! in the first delta of a choice, the index of a tool call, one id for the whole stream, one end for each choice,
+//! and usage in one last chunk of its own, for those who asked.
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::usage::read_usage;
+use crate::chunk::{Chunk, Place, TrackKind, note};
+use crate::failure::UpstreamFailure;
+use crate::json::{Rules, Splices, Tape, Value};
+use crate::report::Report;
+use crate::sse::SseEvent;
+use crate::stream::StreamState;
+
+/// More choices than a request can ask for.
+const MAX_CHOICES: usize = 256;
+
+#[derive(Debug, Default)]
+pub(crate) struct OpenAiStream {
+    tape: Tape,
+    choices: SmallVec<[Choice; 1]>,
+    /// Chunks without an id that came before the first one with an id.
+    early: SmallVec<[Bytes; 1]>,
+    started: bool,
+    usage: UsageSeen,
+}
+
+#[derive(Debug, Default)]
+enum UsageSeen {
+    #[default]
+    No,
+    /// In a chunk of its own, which is sent as it is.
+    Chunk(Bytes),
+    /// Beside choices: the JSON of the object.
+    Object(String),
+}
+
+/// What is known of one choice.
+#[derive(Debug, Default)]
+struct Choice {
+    index: u32,
+    has_role: bool,
+    finished: bool,
+    /// Tool calls seen so far.
+    calls: u32,
+}
+
+impl OpenAiStream {
+    pub(crate) fn event(&mut self, event: &SseEvent, state: &mut StreamState) {
+        let data = event.data.trim_ascii();
+        if data.is_empty() {
+            return;
+        }
+        if data == b"[DONE]" {
+            return self.done(state);
+        }
+        let mut tape = std::mem::take(&mut self.tape);
+        match tape.refill(&event.data, Rules::ANSWER) {
+            Ok(()) => self.chunk(event, tape.root(&event.data), state),
+            Err(_) => state.fail(UpstreamFailure::malformed(200, "the provider's stream holds invalid JSON")),
+        }
+        self.tape = tape;
+    }
+
+    pub(crate) fn end_of_bytes(&mut self, state: &mut StreamState) {
+        let finished = !self.choices.is_empty() && self.choices.iter().all(|choice| choice.finished);
+        if finished { self.complete(state) } else { state.fail_truncated() }
+    }
+
+    fn done(&mut self, state: &mut StreamState) {
+        if self.started || !self.early.is_empty() {
+            self.complete(state);
+        } else {
+            state.fail(UpstreamFailure::malformed(200, "the provider's stream ended without an answer"));
+        }
+    }
+
+    fn complete(&mut self, state: &mut StreamState) {
+        self.release_early(state);
+        if state.hints.include_usage {
+            match std::mem::take(&mut self.usage) {
+                UsageSeen::No => {}
+                UsageSeen::Chunk(json) => {
+                    let chunk = Chunk { usage_only: true, ..plain(json) };
+                    state.push(chunk);
+                }
+                UsageSeen::Object(usage) => {
+                    let chunk = state.usage_chunk(&usage);
+                    state.push(chunk);
+                }
+            }
+        }
+        state.done();
+    }
+
+    fn chunk(&mut self, event: &SseEvent, root: Value<'_>, state: &mut StreamState) {
+        if &event.event[..] == b"error" || Report::is_error(root) {
+            return state.fail(UpstreamFailure::from_object(root));
+        }
+        if !root.is_object() {
+            return state.fail(UpstreamFailure::malformed(
+                200,
+                "the provider's stream holds something else than chunks",
+            ));
+        }
+        let choices = root.set("choices");
+        let empty = choices.is_none_or(|choices| choices.items().next().is_none());
+        let mut edits = Splices::default();
+        if self.usage(event, root, empty, &mut edits, state) {
+            return;
+        }
+        if choices.is_none() {
+            // No chunk at all: a vendor's ping or notice, which would break clients.
+            return;
+        }
+        if !self.head(event, root, empty, &mut edits, state) {
+            return;
+        }
+        let mut places = SmallVec::new();
+        let mut meaningful = false;
+        let mut finish = false;
+        for choice in choices.into_iter().flat_map(|choices| choices.items()) {
+            let seen = self.choice(choice, &mut edits, &mut places, state);
+            meaningful |= seen.meaningful;
+            finish |= seen.finish;
+        }
+        let json = if edits.is_empty() {
+            event.data.clone()
+        } else {
+            // Edits move places, so these are read again from the result; only mended chunks pay for that.
+            let json = edits.apply(&event.data);
+            places = self.places(&json);
+            json
+        };
+        state.push(Chunk { json, places, meaningful, finish, usage_only: false });
+    }
+
+    /// Notes usage and takes it out of the chunk; says whether the chunk held nothing else.
+    fn usage(
+        &mut self,
+        event: &SseEvent,
+        root: Value<'_>,
+        empty: bool,
+        edits: &mut Splices,
+        state: &mut StreamState,
+    ) -> bool {
+        let field = root.get("usage");
+        let object = field.filter(|usage| usage.is_object());
+        // Groq repeats the numbers in a field of its own, and has only those in some streams.
+        let groq =
+            || root.get("x_groq").and_then(|extra| extra.get("usage")).filter(|usage| usage.is_object());
+        if let Some(usage) = object.or_else(groq) {
+            state.usage = read_usage(usage).or(state.usage);
+            if object.is_some() && empty && root.get("choices").is_some() {
+                self.started = true;
+                self.usage = UsageSeen::Chunk(event.data.clone());
+                self.head(event, root, false, edits, state);
+                if let UsageSeen::Chunk(json) = &mut self.usage {
+                    *json = std::mem::take(edits).apply(json);
+                }
+                return true;
+            }
+            self.usage = UsageSeen::Object(usage.raw().to_owned());
+        }
+        match field {
+            Some(_) if !state.hints.include_usage => edits.remove_field(root, "usage"),
+            Some(usage) if !usage.is_null() => edits.replace(usage.span(), "null"),
+            _ => {}
+        }
+        false
+    }
+
+    /// Keeps one id over the stream; says whether the chunk may go out now.
+    fn head(
+        &mut self,
+        event: &SseEvent,
+        root: Value<'_>,
+        empty: bool,
+        edits: &mut Splices,
+        state: &mut StreamState,
+    ) -> bool {
+        let id = root.text("id").unwrap_or_default();
+        if self.started && state.id == id {
+            return true;
+        }
+        if self.started && !state.id.is_empty() {
+            edits.set_field(root, "id", &quoted(&state.id));
+            return true;
+        }
+        // Azure begins with a chunk that only reports on the prompt, and names neither id nor time nor model.
+        if id.is_empty() && empty && self.early.len() < 8 {
+            self.early.push(std::mem::take(edits).apply(&event.data));
+            return false;
+        }
+        self.started = true;
+        state.id = id.into_owned();
+        if let Some(created) = root.get("created").and_then(|created| created.as_count()) {
+            state.created = created;
+        }
+        if let Some(model) = root.text("model").filter(|model| !model.is_empty()) {
+            state.model = model.into_owned();
+        }
+        self.release_early(state);
+        true
+    }
+
+    fn release_early(&mut self, state: &mut StreamState) {
+        for json in std::mem::take(&mut self.early) {
+            let mut edits = Splices::default();
+            if let Ok(tape) = Tape::read(&json, Rules::ANSWER) {
+                let root = tape.root(&json);
+                edits.set_field(root, "id", &quoted(&state.id));
+                if root.get("created").is_none_or(|created| created.as_count() == Some(0)) {
+                    edits.set_field(root, "created", &state.created.to_string());
+                }
+                if root.get("model").is_none_or(|model| model.is("")) {
+                    edits.set_field(root, "model", &quoted(&state.model));
+                }
+            }
+            state.push(plain(edits.apply(&json)));
+        }
+    }
+
+    fn entry(&mut self, index: u32) -> Option<&mut Choice> {
+        let at = match self.choices.iter().position(|choice| choice.index == index) {
+            Some(at) => at,
+            None if self.choices.len() < MAX_CHOICES => {
+                self.choices.push(Choice { index, ..Choice::default() });
+                self.choices.len() - 1
+            }
+            None => return None,
+        };
+        self.choices.get_mut(at)
+    }
+
+    fn choice(
+        &mut self,
+        choice: Value<'_>,
+        edits: &mut Splices,
+        places: &mut SmallVec<[Place; 1]>,
+        state: &mut StreamState,
+    ) -> Seen {
+        let index = index_of(choice);
+        let mut seen = Seen::default();
+        let Some(entry) = self.entry(index) else { return seen };
+        let delta = choice.get("delta").filter(|delta| delta.is_object());
+        if let Some(delta) = delta {
+            seen.meaningful = is_meaningful(delta);
+            if !entry.has_role {
+                entry.has_role = true;
+                if delta.set("role").is_none() {
+                    match delta.get("role") {
+                        Some(null) => edits.replace(null.span(), r#""assistant""#),
+                        None => edits.add_first(delta, "role", r#""assistant""#),
+                    }
+                }
+            }
+            for (at, call) in delta.get("tool_calls").into_iter().flat_map(|calls| calls.items()).enumerate()
+            {
+                index_call(entry, at, call, edits);
+            }
+            note_places(places, index, delta);
+        }
+        if let Some(reason) = choice.set("finish_reason") {
+            if entry.finished {
+                edits.replace(reason.span(), "null");
+            } else {
+                entry.finished = true;
+                seen.finish = true;
+                seen.meaningful = true;
+                if state.finish_reason.is_none() {
+                    state.finish_reason = reason.as_str().map(std::borrow::Cow::into_owned);
+                }
+            }
+        }
+        seen
+    }
+
+    fn places(&mut self, json: &Bytes) -> SmallVec<[Place; 1]> {
+        let mut places = SmallVec::new();
+        if let Ok(tape) = Tape::read(json, Rules::ANSWER) {
+            for choice in tape.root(json).get("choices").into_iter().flat_map(|choices| choices.items()) {
+                if let Some(delta) = choice.get("delta") {
+                    note_places(&mut places, index_of(choice), delta);
+                }
+            }
+        }
+        places
+    }
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    meaningful: bool,
+    finish: bool,
+}
+
+/// Mistral sends whole calls, some without an index: a call with an id is a new one, anything else continues the last.
+fn index_call(entry: &mut Choice, at: usize, call: Value<'_>, edits: &mut Splices) {
+    let given =
+        call.get("index").and_then(|index| index.as_count()).and_then(|index| u32::try_from(index).ok());
+    match given {
+        Some(index) => entry.calls = entry.calls.max(index.saturating_add(1)),
+        None if call.is_object() => {
+            let new = call.text("id").is_some_and(|id| !id.is_empty()) || at > 0 || entry.calls == 0;
+            entry.calls = entry.calls.saturating_add(u32::from(new));
+            let index = entry.calls.saturating_sub(1).to_string();
+            match call.get("index") {
+                Some(wrong) => edits.replace(wrong.span(), index),
+                None => edits.add_first(call, "index", &index),
+            }
+        }
+        None => {}
+    }
+}
+
+fn index_of(choice: Value<'_>) -> u32 {
+    choice
+        .get("index")
+        .and_then(|index| index.as_count())
+        .and_then(|index| u32::try_from(index).ok())
+        .unwrap_or(0)
+}
+
+fn is_meaningful(delta: Value<'_>) -> bool {
+    delta.members().any(|(key, value)| match key.as_str().as_deref() {
+        Some("content" | "refusal" | "reasoning" | "reasoning_content") => {
+            if value.is_array() {
+                value.items().next().is_some()
+            } else {
+                !value.is_null() && !value.is("")
+            }
+        }
+        Some("tool_calls" | "reasoning_details") => value.items().next().is_some(),
+        Some("function_call" | "audio") => value.is_object(),
+        _ => false,
+    })
+}
+
+fn note_places(places: &mut SmallVec<[Place; 1]>, choice: u32, delta: Value<'_>) {
+    for (key, value) in delta.members() {
+        match key.as_str().as_deref() {
+            Some("content") => note(places, choice, TrackKind::Content, Some(value)),
+            Some("refusal") => note(places, choice, TrackKind::Refusal, Some(value)),
+            Some("reasoning_content" | "reasoning") => {
+                note(places, choice, TrackKind::Reasoning, Some(value))
+            }
+            Some("tool_calls") => {
+                for call in value.items() {
+                    let arguments = call.get("function").and_then(|function| function.get("arguments"));
+                    note(places, choice, TrackKind::ToolArguments(index_of(call)), arguments);
+                }
+            }
+            Some("function_call") => {
+                note(places, choice, TrackKind::ToolArguments(0), value.get("arguments"))
+            }
+            _ => {}
+        }
+    }
+}
+
+fn plain(json: Bytes) -> Chunk {
+    Chunk { json, places: SmallVec::new(), meaningful: false, finish: false, usage_only: false }
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = crate::json::Writer::default();
+    out.string(text);
+    out.into_text()
+}
