@@ -10,9 +10,13 @@ use std::time::Duration;
 use actix::{Actor, Context, Handler, Message};
 use tokio::sync::oneshot;
 
+use crate::clock::Clock;
 use crate::envelope::{Inbox, Letter};
 use crate::error::{AskError, TellError};
-use crate::status::{ActorState, Status, command};
+use crate::status::{ActorState, NodeSpec, Status, command};
+use crate::stop::{StopOutcome, stop};
+use crate::supervisor::ActorSpec;
+use crate::teller::Teller;
 
 /// What handles, pump and supervising future share.
 pub(crate) struct Cell<A: Actor> {
@@ -62,20 +66,29 @@ pub struct ActorStats {
     pub restarts: u64,
 }
 
-/// How a stop ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopOutcome {
-    /// The queue was empty and no ask waited when the actor ended.
-    Drained,
-    /// The deadline came first; what was still queued was dropped.
-    Cut,
-    /// The actor does not yield its thread, so it could not even be cut off.
-    Stuck,
-}
-
 impl<A: Actor<Context = Context<A>>> Handle<A> {
     pub(crate) fn new(cell: Arc<Cell<A>>) -> Self {
         Self { cell }
+    }
+
+    /// Makes a handle that nobody answers behind, in a state of the caller's choice: for tests of what a caller does with an actor that
+    /// is down, stopped, or too slow.
+    pub fn unattended(spec: &ActorSpec, state: ActorState) -> Self {
+        let node = NodeSpec::actor(Arc::from(spec.name.as_str()), None, None, spec);
+        let status = Arc::new(Status::new(node, Clock::system()));
+        status.enter(state);
+        Self { cell: Arc::new(Cell { status, inbox: Inbox::new(), deadline: spec.deadline }) }
+    }
+
+    /// Returns a handle that can only tell messages of one kind and does not name the actor's type.
+    pub fn teller<M>(&self) -> Teller<M>
+    where
+        A: Handler<M>,
+        M: Message + Send + 'static,
+        M::Result: Send,
+    {
+        let handle = self.clone();
+        Teller::new(move |message| handle.tell(message))
     }
 
     /// Sends a message and waits for the answer, at most for the actor's deadline.
@@ -211,24 +224,6 @@ async fn wait<T>(
     match early.await {
         Some(answer) => Ok(answer),
         None => tokio::time::timeout(deadline, answer).await,
-    }
-}
-
-/// Time that a cut-off actor gets to notice it.
-const CUT_GRACE: Duration = Duration::from_millis(500);
-
-/// Stops the actor behind `status`, from any thread.
-pub(crate) async fn stop(status: &Status, deadline: Duration) -> StopOutcome {
-    let stopped = || status.wait_until(|state| state == ActorState::Stopped);
-    status.command(command::STOP);
-    if tokio::time::timeout(deadline, stopped()).await.is_ok() {
-        return StopOutcome::Drained;
-    }
-    status.command(command::KILL);
-    if tokio::time::timeout(CUT_GRACE, stopped()).await.is_ok() {
-        StopOutcome::Cut
-    } else {
-        StopOutcome::Stuck
     }
 }
 

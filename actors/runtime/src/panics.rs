@@ -69,7 +69,9 @@ pub(crate) fn describe(payload: &(dyn Any + Send)) -> Report {
     }
 }
 
-fn text(payload: &(dyn Any + Send)) -> String {
+/// Says what a caught panic was, in one bounded line without quoted content: for whoever catches panics outside a supervised actor,
+/// such as a thread's loop or an HTTP handler's guard.
+pub fn text(payload: &(dyn Any + Send)) -> String {
     let raw = payload
         .downcast_ref::<&'static str>()
         .copied()
@@ -79,7 +81,7 @@ fn text(payload: &(dyn Any + Send)) -> String {
 }
 
 /// Shortens a panic's text to one line and blanks what stands between quotes or backticks, except for the standard library's own names.
-fn presentable(raw: &str) -> String {
+pub(crate) fn presentable(raw: &str) -> String {
     let mut shown = String::new();
     let mut rest = raw;
     while let Some(open) = rest.find(['`', '"']) {

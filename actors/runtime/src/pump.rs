@@ -15,7 +15,7 @@ use crate::status::{ActorState, command};
 
 /// Messages handled in one turn before the other tasks of the thread get theirs. actix's mailbox has no such bound: 2,000 messages of
 /// 0.2 ms hold up every timer and socket of the thread until the last one is done.
-const TURN: usize = 64;
+const TURN: usize = 32;
 
 pub(crate) struct Pump<A: Actor> {
     pub(crate) cell: Arc<Cell<A>>,

@@ -1,6 +1,6 @@
 //! The tree of all supervised actors, over all threads, as an operator sees it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -10,8 +10,9 @@ use parking_lot::RwLock;
 use serde::Serialize;
 
 use crate::clock::Clock;
-use crate::handle::{StopOutcome, stop};
 use crate::status::{ActorState, Failure, NodeKind, NodeSpec, Status, command};
+use crate::stop::{StopOutcome, stop};
+use crate::tracked::TrackedThread;
 
 /// One node of the tree at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -162,12 +163,25 @@ impl Registry {
             critical,
             cap,
         });
-        TrackedThread { status, registry: self.clone() }
+        TrackedThread::new(status, self.clone())
     }
 
-    /// Returns the whole tree, sorted by name.
+    /// Returns the whole tree, sorted by name. A supervisor whose actors have all stopped is shown as stopped.
     pub fn snapshot(&self) -> Vec<Row> {
-        self.shared.nodes.read().values().map(|status| row(status)).collect()
+        let mut rows: Vec<_> = self.shared.nodes.read().values().map(|status| row(status)).collect();
+        let living: HashSet<_> = rows
+            .iter()
+            .filter(|row| row.state != ActorState::Stopped)
+            .filter_map(|row| row.parent.clone())
+            .collect();
+        let parents: HashSet<_> = rows.iter().filter_map(|row| row.parent.clone()).collect();
+        for row in &mut rows {
+            let childless = row.kind == NodeKind::Supervisor && parents.contains(&row.name);
+            if childless && !living.contains(&row.name) {
+                row.state = ActorState::Stopped;
+            }
+        }
+        rows
     }
 
     /// Returns one node.
@@ -175,13 +189,9 @@ impl Registry {
         self.shared.nodes.read().get(name).map(|status| row(status))
     }
 
-    /// Says whether every node runs, which is what readiness and a drill's end look at. Stopped nodes do not count.
+    /// Says whether every node runs or was stopped on purpose, which is what readiness and a drill's end look at.
     pub fn is_green(&self) -> bool {
-        self.shared
-            .nodes
-            .read()
-            .values()
-            .all(|status| matches!(status.state(), ActorState::Running | ActorState::Stopped))
+        self.shared.nodes.read().values().all(|status| status.is_green())
     }
 
     /// Builds an actor anew, from any thread. Returns whether a living actor of this name was found.
@@ -264,45 +274,5 @@ fn row(status: &Status) -> Row {
         generation: status.generation.load(Ordering::Relaxed),
         last_failure: status.last_failure.lock().clone(),
         uptime_ms: status.uptime_ms(),
-    }
-}
-
-/// A plain thread's place in the tree. Dropping it marks the thread as stopped.
-#[derive(Debug)]
-pub struct TrackedThread {
-    status: Arc<Status>,
-    registry: Registry,
-}
-
-impl TrackedThread {
-    /// Enters a state; entering [`ActorState::Down`] escalates if the thread is critical.
-    pub fn enter(&self, state: ActorState) {
-        self.status.enter(state);
-        if state == ActorState::Down && self.status.critical {
-            let failure = self.status.last_failure.lock().clone();
-            self.registry.escalate(&Escalation { actor: self.status.name.to_string(), failure });
-        }
-    }
-
-    /// Notes a failure and counts a restart.
-    pub fn failed(&self, message: &str) {
-        self.status.record_failure(message.chars().take(200).collect(), None);
-        self.status.restarts.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Sets how many items wait in the thread's queue.
-    pub fn set_depth(&self, depth: usize) {
-        self.status.depth.store(depth, Ordering::Relaxed);
-    }
-
-    /// Adds to the number of items handled.
-    pub fn add_handled(&self, items: u64) {
-        self.status.handled.fetch_add(items, Ordering::Relaxed);
-    }
-}
-
-impl Drop for TrackedThread {
-    fn drop(&mut self) {
-        self.status.enter(ActorState::Stopped);
     }
 }

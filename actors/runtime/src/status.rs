@@ -11,6 +11,7 @@ use serde::Serialize;
 use tokio::sync::Notify;
 
 use crate::clock::{Clock, millis};
+use crate::supervisor::ActorSpec;
 
 /// Where an actor stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -122,6 +123,17 @@ pub(crate) struct NodeSpec {
     pub(crate) cap: usize,
 }
 
+impl NodeSpec {
+    pub(crate) fn actor(
+        name: Arc<str>,
+        parent: Option<Arc<str>>,
+        worker: Option<usize>,
+        spec: &ActorSpec,
+    ) -> Self {
+        Self { name, parent, worker, kind: NodeKind::Actor, critical: spec.critical, cap: spec.cap }
+    }
+}
+
 impl Status {
     pub(crate) fn new(spec: NodeSpec, clock: Clock) -> Self {
         Self {
@@ -185,6 +197,15 @@ impl Status {
     /// Takes a command. The plain load first keeps the ordinary path free of a locked instruction.
     pub(crate) fn take_command(&self, bit: u8) -> bool {
         self.is_commanded(bit) && self.commands.fetch_and(!bit, Ordering::AcqRel) & bit != 0
+    }
+
+    /// Says whether the node is as it should be: it runs, or it ended because it was told to.
+    pub(crate) fn is_green(&self) -> bool {
+        match self.state() {
+            ActorState::Running => true,
+            ActorState::Stopping | ActorState::Stopped => self.is_commanded(command::STOP),
+            ActorState::Starting | ActorState::BackingOff | ActorState::Down => false,
+        }
     }
 
     /// Waits until `reached` holds for the state.

@@ -221,7 +221,11 @@ struct Closer<A: Actor> {
 
 impl<A: Actor> Drop for Closer<A> {
     fn drop(&mut self) {
-        self.cell.status.enter(ActorState::Stopped);
-        self.cell.inbox.close(&self.cell.status);
+        let status = &self.cell.status;
+        if !status.is_commanded(command::STOP) {
+            status.record_failure("the actor's thread ended".to_owned(), None);
+        }
+        status.enter(ActorState::Stopped);
+        self.cell.inbox.close(status);
     }
 }

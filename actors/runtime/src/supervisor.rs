@@ -15,11 +15,11 @@ use crate::supervise::Keeper;
 /// How one actor is to be kept.
 #[derive(Clone, Debug)]
 pub struct ActorSpec {
-    name: String,
-    cap: usize,
-    deadline: Duration,
-    intensity: Intensity,
-    critical: bool,
+    pub(crate) name: String,
+    pub(crate) cap: usize,
+    pub(crate) deadline: Duration,
+    pub(crate) intensity: Intensity,
+    pub(crate) critical: bool,
 }
 
 impl ActorSpec {
@@ -112,28 +112,37 @@ impl Supervisor {
     ///
     /// # Panics
     /// Outside an actix or tokio `LocalSet`, as every spawn of a local task does.
-    pub fn supervise<A, F>(&self, spec: ActorSpec, factory: F) -> Handle<A>
+    pub fn supervise<A, F>(&self, spec: ActorSpec, mut factory: F) -> Handle<A>
     where
         A: Actor<Context = Context<A>>,
         F: FnMut() -> A + 'static,
     {
-        let name = if self.worker.is_none() { spec.name } else { format!("{}/{}", self.name, spec.name) };
-        let status = self.registry.register(NodeSpec {
-            name: Arc::from(name),
-            parent: Some(Arc::clone(&self.name)),
-            worker: self.worker,
-            kind: NodeKind::Actor,
-            critical: spec.critical,
-            cap: spec.cap,
+        self.supervise_with(spec, move |_| factory())
+    }
+
+    /// Starts an actor whose factory is given the actor's own handle, for tasks that it detaches and that report back to it: the handle
+    /// stays good after a restart, which `ctx.address()` does not.
+    ///
+    /// # Panics
+    /// As [`Supervisor::supervise`].
+    pub fn supervise_with<A, F>(&self, spec: ActorSpec, mut factory: F) -> Handle<A>
+    where
+        A: Actor<Context = Context<A>>,
+        F: FnMut(&Handle<A>) -> A + 'static,
+    {
+        let name =
+            if self.worker.is_none() { spec.name.clone() } else { format!("{}/{}", self.name, spec.name) };
+        let node = NodeSpec::actor(Arc::from(name), Some(Arc::clone(&self.name)), self.worker, &spec);
+        let cell = Arc::new(Cell {
+            status: self.registry.register(node),
+            inbox: Inbox::new(),
+            deadline: spec.deadline,
         });
-        let cell = Arc::new(Cell { status, inbox: Inbox::new(), deadline: spec.deadline });
-        let keeper = Keeper {
-            cell: Arc::clone(&cell),
-            factory,
-            intensity: spec.intensity,
-            registry: self.registry.clone(),
-        };
+        let own = Handle::new(Arc::clone(&cell));
+        let handle = own.clone();
+        let factory = move || factory(&own);
+        let keeper = Keeper { cell, factory, intensity: spec.intensity, registry: self.registry.clone() };
         actix_rt::spawn(keeper.run());
-        Handle::new(cell)
+        handle
     }
 }

@@ -154,4 +154,5 @@ async fn kills_on_another_thread_lose_nothing_either() {
     arbiter.stop();
     assert_eq!(arbiter.join().ok(), Some(()));
     assert_eq!(load.handle.ask(Echo(0)).await, Err(AskError::Closed), "the thread is gone and says so");
+    assert!(!registry.is_green(), "nobody asked for its end");
 }

@@ -5,4 +5,6 @@ mod containment;
 mod failing;
 mod kills;
 mod ledger;
+mod stuck;
 mod supervision;
+mod tree;
