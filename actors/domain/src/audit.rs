@@ -67,6 +67,9 @@ pub struct AuditRecord {
     /// The attempts one by one, for the request's timeline.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub timeline: Vec<TimelineStep>,
+    /// What the trail says about itself; absent in the record of a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<AuditEvent>,
     /// Redacted content, only if that is switched on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
@@ -74,6 +77,46 @@ pub struct AuditRecord {
     pub prev_hash: String,
     /// `SHA-256(prev_hash || canonical JSON of this record without hash)`, hex.
     pub hash: String,
+}
+
+/// What the trail says about itself, as a row of its own in the chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum AuditEvent {
+    /// Every row up to this one expired by retention, so that an expired beginning is no break.
+    Anchor {
+        /// Sequence of the last expired row.
+        sequence: u64,
+        /// Hash of the last expired row, hex.
+        hash: String,
+    },
+    /// The trail was opened after something other than a clean stop.
+    Recovered {
+        /// What was found.
+        reason: RecoveryReason,
+        /// The last sequence according to the head that is kept apart.
+        expected_sequence: u64,
+        /// The last sequence that the store really held.
+        found_sequence: u64,
+        /// Requests that were under way and got an `aborted` record.
+        aborted: u64,
+    },
+}
+
+/// Why a [`AuditEvent::Recovered`] was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecoveryReason {
+    /// The process ended without closing the trail; nothing that was committed is missing.
+    UncleanStop,
+    /// The store ends before the head that is kept apart.
+    TailMissing,
+    /// The store belongs to another chain, or its row differs from the head that is kept apart.
+    StoreReplaced,
+    /// The head that is kept apart was missing or unreadable.
+    HeadMissing,
+    /// The store was deleted while it was open.
+    StoreDeleted,
 }
 
 /// One step of a request's way through the gateway.

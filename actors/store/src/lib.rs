@@ -4,6 +4,7 @@
 //! the truth is in shared cells of this process and in one file; with Redis it is in scripts, and the cells take
 //! over while Redis is out.
 
+pub mod audit;
 pub mod budget;
 pub mod cache;
 pub mod embedded;
