@@ -203,7 +203,6 @@ fn write_integer(value: u64, out: &mut Vec<u8>) {
     let mut rest = value;
     let mut used = 0;
     for slot in digits.iter_mut().rev() {
-        #[expect(clippy::cast_possible_truncation, reason = "a remainder of ten fits")]
         let digit = (rest % 10) as u8;
         *slot = b'0' + digit;
         used += 1;

@@ -66,7 +66,10 @@ impl Cursor {
     /// # Errors
     /// [`AuditError::BadCursor`] for anything else.
     pub fn parse(text: &str) -> Result<Self, AuditError> {
-        let digits = text.strip_prefix("s").filter(|digits| (1..=16).contains(&digits.len()));
+        let is_number = |digits: &&str| {
+            (1..=16).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        let digits = text.strip_prefix("s").filter(is_number);
         let before = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
         before.map(|before| Self { before }).ok_or(AuditError::BadCursor)
     }

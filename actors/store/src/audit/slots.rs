@@ -38,7 +38,10 @@ pub(crate) struct Work {
 
 impl Work {
     pub(crate) fn is_empty(&self) -> bool {
-        self.opened.is_empty() && self.closed.is_empty() && self.released.is_empty() && self.flushes.is_empty()
+        self.opened.is_empty()
+            && self.closed.is_empty()
+            && self.released.is_empty()
+            && self.flushes.is_empty()
     }
 }
 
@@ -119,7 +122,12 @@ impl Shared {
                 return Err(AuditError::Full);
             }
             queue.health.dropped += 1;
-            return Ok(Slot { ticket: 0, intent: Arc::new(intent), ended: AtomicBool::new(true), shared: self.clone() });
+            return Ok(Slot {
+                ticket: 0,
+                intent: Arc::new(intent),
+                ended: AtomicBool::new(true),
+                shared: self.clone(),
+            });
         }
         queue.taken += 1;
         queue.open += 1;

@@ -62,8 +62,14 @@ fn records() -> impl Strategy<Value = AuditRecord> {
             cost_usd: floats.0.map(NanoUsd::new),
             injection_score: floats.1,
             pii_detected,
-            timeline: steps.into_iter().map(|(at_ms, step, detail)| TimelineStep { at_ms, step, detail }).collect(),
-            usage_source: [None, Some(UsageSource::Provider), Some(UsageSource::Estimated)].get(event).copied().flatten(),
+            timeline: steps
+                .into_iter()
+                .map(|(at_ms, step, detail)| TimelineStep { at_ms, step, detail })
+                .collect(),
+            usage_source: [None, Some(UsageSource::Provider), Some(UsageSource::Estimated)]
+                .get(event)
+                .copied()
+                .flatten(),
             event: events().get(event).cloned(),
             content,
             ..AuditRecord::default()
@@ -71,7 +77,8 @@ fn records() -> impl Strategy<Value = AuditRecord> {
 }
 
 fn events() -> Vec<AuditEvent> {
-    let recovered = |reason| AuditEvent::Recovered { reason, expected_sequence: 9, found_sequence: 7, aborted: 2 };
+    let recovered =
+        |reason| AuditEvent::Recovered { reason, expected_sequence: 9, found_sequence: 7, aborted: 2 };
     vec![
         AuditEvent::Anchor { sequence: 4, hash: "00ff".into() },
         recovered(RecoveryReason::UncleanStop),

@@ -179,12 +179,7 @@ impl Verifier {
             self.check_end(stored_head);
         }
         self.check_start();
-        Verdict {
-            entries: self.entries,
-            events: self.events,
-            head: self.last,
-            first_break: self.first_break,
-        }
+        Verdict { entries: self.entries, events: self.events, head: self.last, first_break: self.first_break }
     }
 
     fn check(&mut self, row: Row<'_>, links: &Links) {
@@ -225,7 +220,8 @@ impl Verifier {
 
     /// Takes what the trail itself found when it was opened; such a finding stays visible for good.
     fn explained_by(&mut self, links: &Links, expected: u64) -> bool {
-        let Some(AuditEvent::Recovered { reason, expected_sequence, found_sequence, .. }) = &links.event else {
+        let Some(AuditEvent::Recovered { reason, expected_sequence, found_sequence, .. }) = &links.event
+        else {
             return false;
         };
         let (kind, sequence) = match reason {
@@ -246,7 +242,8 @@ impl Verifier {
     fn check_start(&mut self) {
         let Some(start) = self.start.filter(|_| !self.from_middle) else { return };
         let vouches = |anchor: &Head| {
-            anchor.sequence > start.sequence || (anchor.sequence == start.sequence && anchor.hash == start.hash)
+            anchor.sequence > start.sequence
+                || (anchor.sequence == start.sequence && anchor.hash == start.hash)
         };
         let confirmed = self.anchor.as_ref().is_some_and(vouches);
         // A walk that broke off may not have reached the anchor.
@@ -254,8 +251,10 @@ impl Verifier {
         if confirmed || claimed {
             return;
         }
-        let from = self.anchor.map_or(1, |anchor| anchor.sequence.saturating_add(1)).min(start.sequence.max(1));
-        let detail = format!("the chain begins at {}, and no anchor says why", start.sequence.saturating_add(1));
+        let from =
+            self.anchor.map_or(1, |anchor| anchor.sequence.saturating_add(1)).min(start.sequence.max(1));
+        let detail =
+            format!("the chain begins at {}, and no anchor says why", start.sequence.saturating_add(1));
         self.first_break = Some(Break { kind: BreakKind::HeadCut, sequence: from, detail });
     }
 

@@ -32,7 +32,7 @@ impl DirectoryLock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
-                let read = file.by_ref().take(20).read_to_string(&mut text);
+                let read = (&file).take(20).read_to_string(&mut text);
                 let pid = if read.is_ok() { text.trim() } else { "" };
                 let pid = if pid.is_empty() { "unknown" } else { pid }.to_owned();
                 return Err(AuditError::Locked { path: directory.to_path_buf(), pid });

@@ -15,8 +15,8 @@ use serde::Deserialize;
 use self::head_file::{HeadFile, KeptHead};
 use self::lock::DirectoryLock;
 use self::tables::{
-    ANCHOR, BY_REQUEST, CHAIN, CLEAN, ENTRIES, ENTRY_COUNT, EVENT_COUNT, FACETS, HEAD, META, OPEN, meta_count,
-    meta_head, split_row,
+    ANCHOR, BY_REQUEST, CHAIN, CLEAN, ENTRIES, ENTRY_COUNT, EVENT_COUNT, FACETS, HEAD, META, OPEN,
+    meta_count, meta_head, split_row,
 };
 use super::batch::{Backend, Batch, Expired, Facets, Opened, Reopened};
 use super::chain::Head;
@@ -77,7 +77,10 @@ impl Embedded {
         EmbeddedReader::new(self.directory.clone(), self.database.clone())
     }
 
-    fn with_database<T>(&self, work: impl FnOnce(&Database) -> Result<T, AuditError>) -> Result<T, AuditError> {
+    fn with_database<T>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, AuditError>,
+    ) -> Result<T, AuditError> {
         let guard = self.database.read();
         work(guard.as_ref().ok_or(AuditError::Closed)?)
     }
@@ -178,7 +181,11 @@ impl State {
     fn judge(&self, kept: Option<&KeptHead>, chain: &str) -> (Head, Option<RecoveryReason>) {
         let has_rows = self.noted.sequence > 0 || self.last.sequence > 0;
         let Some(kept) = kept else {
-            return if has_rows { (self.noted, Some(RecoveryReason::HeadMissing)) } else { (self.last, None) };
+            return if has_rows {
+                (self.noted, Some(RecoveryReason::HeadMissing))
+            } else {
+                (self.last, None)
+            };
         };
         let highest = if self.noted.sequence > kept.head.sequence { self.noted } else { kept.head };
         if kept.chain != chain && (has_rows || kept.head.sequence > 0) {
@@ -188,7 +195,8 @@ impl State {
             return (highest, Some(RecoveryReason::TailMissing));
         }
         let oldest = self.hashes.last().map_or(0, |row| row.sequence);
-        let differs = |head: &Head| head.sequence > 0 && head.sequence >= oldest && !self.hashes.contains(head);
+        let differs =
+            |head: &Head| head.sequence > 0 && head.sequence >= oldest && !self.hashes.contains(head);
         if differs(&kept.head) || differs(&self.noted) {
             return (highest, Some(RecoveryReason::StoreReplaced));
         }
@@ -269,6 +277,9 @@ impl Backend for Embedded {
         let Some(database) = cell.take() else { return Ok(()) };
         mark(&database, &self.chain, true)?;
         database.close()?;
+        drop(cell);
+        // Whoever waits for the end may open the directory at once.
+        self.lock = None;
         Ok(())
     }
 }
@@ -279,6 +290,11 @@ fn write_batch(database: &Database, batch: &Batch<'_>) -> Result<(), AuditError>
         let mut entries = transaction.open_table(ENTRIES)?;
         let mut facets = transaction.open_table(FACETS)?;
         let mut by_request = transaction.open_table(BY_REQUEST)?;
+        let last = entries.last()?.map_or(0, |(sequence, _)| sequence.value());
+        if last > batch.before.sequence && !batch.rows.is_empty() {
+            // A row is never overwritten.
+            return Err(AuditError::Corrupt(format!("row {last} stands where new rows should go")));
+        }
         let mut value = Vec::with_capacity(1024);
         for row in &batch.rows {
             value.clear();

@@ -121,9 +121,11 @@ impl EmbeddedReader {
             let chain = chain.unwrap_or_default();
             let stored_head = meta_head(&meta, HEAD)?.unwrap_or_default();
             let (first, last) = bounds(&facets, range)?;
-            let before = first.checked_sub(1).filter(|_| range.from_ms.is_some());
-            let start = match before.map(|sequence| entries.get(sequence)).transpose()?.flatten() {
-                Some(value) => Some(head_of(&stored_row(first - 1, value.value())?)),
+            let start = match entries.range(..first)?.next_back().filter(|_| range.from_ms.is_some()) {
+                Some(row) => {
+                    let (sequence, value) = row?;
+                    Some(head_of(&stored_row(sequence.value(), value.value())?))
+                }
                 None => None,
             };
             let whole_end = range.to_ms.is_none();
@@ -189,9 +191,7 @@ impl EmbeddedReader {
 
     /// Returns the head that the database notes.
     pub(crate) fn head(&self) -> Result<Head, AuditError> {
-        self.read(|transaction, _| {
-            Ok(meta_head(&transaction.open_table(META)?, HEAD)?.unwrap_or_default())
-        })
+        self.read(|transaction, _| Ok(meta_head(&transaction.open_table(META)?, HEAD)?.unwrap_or_default()))
     }
 }
 
@@ -238,7 +238,8 @@ fn agree(columns: &[u8], canonical: &[u8]) -> bool {
         #[serde(default)]
         event: Option<serde::de::IgnoredAny>,
     }
-    let (Ok(found), Ok(named)) = (Facets::from_bytes(columns), serde_json::from_slice::<Named>(canonical)) else {
+    let (Ok(found), Ok(named)) = (Facets::from_bytes(columns), serde_json::from_slice::<Named>(canonical))
+    else {
         return false;
     };
     let record = sentinel_domain::audit::AuditRecord {
