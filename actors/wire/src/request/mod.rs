@@ -11,6 +11,8 @@ mod tests;
 mod texts;
 mod validate;
 
+pub(crate) use validate::invalid;
+
 use std::sync::Arc;
 
 use bytes::Bytes;

@@ -229,7 +229,7 @@ pub(super) fn missing(path: &str) -> ApiError {
     ApiError::new(ErrorCode::MissingField, format!("`{path}` is required")).param(path.to_owned())
 }
 
-pub(super) fn invalid(path: &str, why: impl std::fmt::Display) -> ApiError {
+pub(crate) fn invalid(path: &str, why: impl std::fmt::Display) -> ApiError {
     ApiError::new(ErrorCode::InvalidValue, format!("`{path}` {why}")).param(path.to_owned())
 }
 
