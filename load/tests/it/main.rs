@@ -3,6 +3,7 @@
 
 mod content;
 mod control;
+mod probe;
 mod status;
 mod stream;
 mod support;
