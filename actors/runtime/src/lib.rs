@@ -68,7 +68,7 @@
 //!
 //! **Bounds.** A queue never holds more than `cap` messages and never more than `cap` asks wait for an answer. What is beyond is refused
 //! in well under a microsecond, and so is everything while the actor is down. An ask ends within its deadline plus one turn of its
-//! executor. At most 32 messages are handled before other tasks of the thread get their turn. Work that a handler detaches
+//! executor. At most 64 messages are handled before the thread's other tasks, timers and sockets get their turn. Work that a handler detaches
 //! (`ResponseFuture`, spawned tasks) is the handler's own to bound.
 //!
 //! **Panics.** A panic in a handler, in a future of the context, in `started`, `stopping`, `stopped`, in the factory or in a drop ends the

@@ -238,3 +238,24 @@ impl Status {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stopped_is_final_and_stopping_only_leads_there() {
+        use ActorState::{BackingOff, Down, Running, Starting, Stopped, Stopping};
+        let spec = ActorSpec::new("node");
+        for first in [Stopping, Stopped] {
+            for next in [Starting, Running, BackingOff, Down, Stopping, Stopped] {
+                let node = NodeSpec::actor(Arc::from("node"), None, None, &spec);
+                let status = Status::new(node, Clock::system());
+                status.enter(first);
+                status.enter(next);
+                let expected = if next == Stopped { Stopped } else { first };
+                assert_eq!(status.state(), expected, "{first:?} then {next:?}");
+            }
+        }
+    }
+}

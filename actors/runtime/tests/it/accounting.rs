@@ -85,8 +85,10 @@ async fn run(steps: Vec<Step>) {
     for ask in asks {
         assert!(ask.await.is_ok(), "no ask hangs or fails its caller");
     }
-    // Long enough for a downed actor's next generation.
-    tokio::time::sleep(Duration::from_secs(31)).await;
+    // Tells that make it panic wait out a downed actor's pause, so it may take several generations to get through them all.
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_secs(31)).await;
+    }
     let stats = handle.stats();
     assert_eq!((stats.state, stats.depth, stats.in_flight), (ActorState::Running, 0, 0));
     assert!(handle.ask(Count).await.is_ok());

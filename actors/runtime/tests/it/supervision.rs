@@ -160,6 +160,10 @@ async fn operator_restart_brings_a_downed_actor_back_at_once() {
     assert!(!registry.restart("worker-0"), "a supervisor is not an actor");
     tokio::time::sleep(ms(1)).await;
     assert_eq!(handle.ask(Count).await, Ok(1));
+    // It is a new generation with a clean slate: the next failure does not take it down again.
+    assert_eq!(handle.ask(PanicInHandler).await, Err(AskError::Closed));
+    assert_eq!(handle.ask(Count).await, Ok(1));
+    assert_eq!(registry.get("worker-0/failing").map(|row| row.generation), Some(1));
 }
 
 #[actix::test]
@@ -179,4 +183,46 @@ async fn faults_are_injected_by_name_only_where_enabled() {
     assert_eq!(registry.inject_panic("nobody", Fault::Handler), Err(InjectError::NotFound));
     let plain = Registry::new(Clock::system());
     assert_eq!(plain.inject_panic("nobody", Fault::Handler), Err(InjectError::Disabled));
+}
+
+#[actix::test]
+async fn flooded_actor_lets_the_other_tasks_of_its_thread_run() {
+    let script = Script::default();
+    let (_, handle) = start(ActorSpec::new("failing"), &script);
+    assert_eq!(handle.ask(Count).await, Ok(1));
+    for _ in 0..1_000 {
+        handle.tell(Count).expect("room");
+    }
+    let mut turns = 0;
+    while handle.stats().depth > 0 {
+        tokio::task::yield_now().await;
+        turns += 1;
+    }
+    assert!((10..=40).contains(&turns), "{turns} turns for 1,000 messages");
+    assert_eq!(handle.ask(Count).await, Ok(1_002));
+}
+
+#[actix::test]
+async fn stop_of_a_downed_actor_ends_at_once() {
+    let script = Script::default();
+    let (registry, handle) = start(ActorSpec::new("failing"), &script);
+    for _ in 0..7 {
+        assert!(handle.ask(PanicInHandler).await.is_err());
+    }
+    assert_eq!(handle.settled().await, ActorState::Down);
+    let begun = tokio::time::Instant::now();
+    assert_eq!(handle.stop(ms(10_000)).await, StopOutcome::Drained);
+    assert!(begun.elapsed() < ms(10), "{:?}", begun.elapsed());
+    assert!(registry.is_green());
+}
+
+#[actix::test]
+async fn handler_that_asks_for_exclusive_time_gets_it() {
+    let script = Script::default();
+    let (_, handle) = start(ActorSpec::new("failing").deadline(ms(10_000)), &script);
+    let begun = tokio::time::Instant::now();
+    handle.tell(Freeze(ms(200))).expect("room");
+    // Queued before the actor's first turn, so both are there when it begins.
+    assert_eq!(handle.ask(Count).await, Ok(1));
+    assert!(begun.elapsed() >= ms(200), "{:?}", begun.elapsed());
 }
