@@ -2,7 +2,6 @@
 //!
 //! It lives in the actor's own context, so a handler sees the ordinary `&mut self` and `&mut Context<Self>`.
 
-use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
