@@ -4,6 +4,7 @@
 //! whoever needs a moment passes it in. Everything above speaks to each other in these types.
 
 pub mod audit;
+pub mod catalogue;
 pub mod error;
 pub mod ids;
 pub mod money;
