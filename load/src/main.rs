@@ -46,6 +46,9 @@ struct MockArgs {
     /// Refuses requests that do not carry this key.
     #[arg(long)]
     api_key: Option<String>,
+    /// Repeats one answer for each model, whatever the prompt; for benchmarks.
+    #[arg(long)]
+    prebuilt: bool,
     /// Seed of ids and of random faults.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -147,6 +150,7 @@ fn run_mock(args: &MockArgs) -> Result<(), Box<dyn std::error::Error>> {
         echo: args.echo,
         api_key: args.api_key.clone(),
         models: Vec::new(),
+        prebuilt: args.prebuilt,
         seed: args.seed,
     })?;
     writeln!(out, "mock provider listens on http://{}", handle.addr())?;

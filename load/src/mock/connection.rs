@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -143,12 +144,8 @@ impl Connection {
 
     async fn receive(&mut self) -> io::Result<usize> {
         self.inbox.reserve(INBOX / 2);
-        loop {
-            match self.stream.try_read_buf(&mut self.inbox) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.stream.readable().await?,
-                result => return result,
-            }
-        }
+        // Knows from a short read that the socket is empty, which saves the system call that would say so.
+        self.stream.read_buf(&mut self.inbox).await
     }
 }
 

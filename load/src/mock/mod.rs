@@ -17,6 +17,7 @@ mod connection;
 mod failure;
 mod fault;
 mod openai;
+mod prebuilt;
 mod request;
 mod route;
 mod schema;
@@ -34,6 +35,7 @@ pub use board::{Counters, LastRequest};
 pub use fault::{FaultInfo, faults, parse_duration};
 
 use board::Board;
+use prebuilt::Prebuilt;
 
 /// How the mock answers when nothing in the request asks for something else.
 #[derive(Debug, Clone)]
@@ -52,6 +54,10 @@ pub struct MockConfig {
     pub api_key: Option<String>,
     /// The only models that exist; empty accepts every name except those that begin with `no-such-`.
     pub models: Vec<String>,
+    /// Builds one answer for each model and kind of answer and repeats its bytes, whatever the prompt. For
+    /// benchmarks, in which the mock must cost as little as possible; faults of the model name work, those that
+    /// count calls (`flaky`) and checks of the body do not.
+    pub prebuilt: bool,
     /// Seed of ids, padding and of `flaky=0.5`.
     pub seed: u64,
 }
@@ -66,6 +72,7 @@ impl Default for MockConfig {
             echo: false,
             api_key: None,
             models: Vec::new(),
+            prebuilt: false,
             seed: 1,
         }
     }
@@ -111,6 +118,7 @@ pub enum MockError {
 struct Shared {
     config: MockConfig,
     board: Board,
+    prebuilt: Prebuilt,
     commands: watch::Sender<Command>,
 }
 
@@ -133,7 +141,7 @@ impl Mock {
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(start_error)?;
         let (commands, orders) = watch::channel(Command::Listen(Listening::Open));
         let board = Board::new(config.seed);
-        let shared = Arc::new(Shared { config, board, commands });
+        let shared = Arc::new(Shared { config, board, prebuilt: Prebuilt::default(), commands });
         let for_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("mock-provider".to_owned())

@@ -33,6 +33,7 @@ const MODELS: [&str; 12] = [
 const SHOWN_BODY: usize = 64 * 1024;
 
 /// An answer as steps.
+#[derive(Debug, Clone)]
 pub(crate) struct Routed {
     pub(crate) steps: Vec<Step>,
     pub(crate) status: u16,
@@ -60,7 +61,12 @@ pub(crate) fn answer(shared: &Shared, head: &Head, body: &Bytes) -> Routed {
     let wire = wire_of(head);
     match head.method.as_str() {
         "POST" if path.ends_with("/chat/completions") || path.ends_with("/messages") => {
-            Routed::new(infer(shared, wire, head, body), true)
+            let build = || Routed::new(infer(shared, wire, head, body), true);
+            if shared.config.prebuilt {
+                shared.prebuilt.answer(shared, wire, head, body, build)
+            } else {
+                build()
+            }
         }
         "GET" if path.ends_with("/models") || path.contains("/models/") => {
             let id = path.rsplit_once("/models/").map(|(_, id)| id);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
 use thiserror::Error;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -258,14 +259,9 @@ impl Client {
     }
 
     async fn receive(&mut self) -> io::Result<usize> {
-        let Some(stream) = &self.stream else { return Ok(0) };
+        let Some(stream) = &mut self.stream else { return Ok(0) };
         self.inbox.reserve(INBOX / 2);
-        loop {
-            match stream.try_read_buf(&mut self.inbox) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.readable().await?,
-                result => return result,
-            }
-        }
+        stream.read_buf(&mut self.inbox).await
     }
 }
 

@@ -210,3 +210,14 @@ fn models_are_listed_in_both_shapes() {
     assert_eq!(get("/v1/models/gpt-4o", "").json()["id"], "gpt-4o");
     assert_eq!((get("/v1/models/none", "").status(), get("/nowhere", "").status()), (404, 404));
 }
+
+#[test]
+fn prebuilt_answers_repeat_their_bytes_and_are_still_counted() {
+    let mock = Mock::start(MockConfig { prebuilt: true, ..MockConfig::default() }).unwrap();
+    let (first, second) = (unary(&mock, "gpt-4o"), unary(&mock, "gpt-4o"));
+    assert_eq!(first.raw, second.raw);
+    assert!(streamed(&mock, "gpt-4o").text().ends_with("[DONE]\n\n"));
+    assert_eq!((unary(&mock, "gpt-4o!503").status(), unary(&mock, "gpt-4o!503").status()), (503, 503));
+    let counters = eventually(&mock, |counters| counters.in_flight == 0);
+    assert_eq!((counters.requests, counters.by_model.get("gpt-4o")), (5, Some(&3)));
+}
