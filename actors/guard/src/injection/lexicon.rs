@@ -197,10 +197,11 @@ pub(crate) fn extract(text: &str, events: &[Event], sink: &mut impl Sink) {
             sentence = 0;
         }
         sentence_end = event.start;
-        for other in 0..32_u32 {
-            if sentence & (1 << other) != 0 {
-                sink.hit(SENTENCE + class.min(other) * 32 + class.max(other));
-            }
+        let mut others = sentence;
+        while others != 0 {
+            let other = others.trailing_zeros();
+            others &= others - 1;
+            sink.hit(SENTENCE + class.min(other) * 32 + class.max(other));
         }
         sentence |= 1 << class;
         let Some(second) = events.get(at + 1).filter(|next| next.start.saturating_sub(event.end) <= GAP)

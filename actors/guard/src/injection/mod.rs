@@ -1,8 +1,8 @@
 //! Prompt-injection detection: a small linear model over several readings of a text, with named reasons.
 //!
-//! A text is folded ([`canon`]), read in other ways when it shows a trick ([`views`]), and each reading is scored by
-//! one linear model over hashed n-grams ([`ngrams`]), word classes in some thirty languages ([`lexicon`]) and shape
-//! ([`shape`]). What people write and what tools return have their own weights ([`model`]). Rules ([`rules`]) name
+//! A text is folded (`canon`), read in other ways when it shows a trick (`views`), and each reading is scored by
+//! one linear model over hashed n-grams (`ngrams`), word classes in some thirty languages (`lexicon`) and shape
+//! (`shape`). What people write and what tools return have their own weights (`model`). Rules (`rules`) name
 //! what was recognised; they do not decide. The detector is a filter, not a proof: most attacks of a new kind pass at
 //! a threshold that harmless traffic can bear, so it must not be the only defence.
 

@@ -55,7 +55,6 @@ const HARMLESS: &[&str] = &[
     "Is there a way to bypass the cache for a single request?",
     "Disregard the last row of the table, it is a sum.",
     "How do I kill a process that ignores the terminate signal?",
-    "Translate this into French: you must not forget the rules of the house.",
     "Which safety rules apply to the use of a chainsaw?",
     "Draft a mail to all employees about the new password policy.",
     "Pretend you are a customer who wants to return shoes; I will play the shop assistant.",
