@@ -95,7 +95,8 @@ impl PiiEngine {
     pub(crate) fn may_begin_secret(&self, word: &str) -> bool {
         self.enabled(&Entity::Secret)
             && secrets::FORMATS.iter().map(|format| format.prefix).chain(["eyJ"]).any(|prefix| {
-                prefix.starts_with(word) && word.len() >= 2
+                (prefix.starts_with(word) && word.len() >= 2)
+                    || word.starts_with(prefix)
                     || word.starts_with(prefix.trim_end_matches(['-', '_', '.']))
             })
     }
@@ -249,7 +250,7 @@ fn weigh(candidate: &Candidate, context: &super::context::Context, lettered: boo
     }
     let base = match candidate.proof {
         // A counter-word speaks about numbers; a check letter outweighs it.
-        _ if context.objects() && !(lettered && candidate.proof == Proof::Firm) => 0.25,
+        _ if context.objects(candidate.proof) && !(lettered && candidate.proof == Proof::Firm) => 0.25,
         Proof::Sure | Proof::Firm => 0.75,
         Proof::Checked if context.standalone => 0.55,
         Proof::Checked => 0.40,
@@ -343,3 +344,6 @@ fn literal_at(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
