@@ -144,6 +144,12 @@ impl SseDecoder {
         Ok(None)
     }
 
+    /// Says whether what has come so far ends in the middle of an event.
+    #[must_use]
+    pub fn is_mid_event(&self) -> bool {
+        !self.input.is_empty() || !self.partial.is_empty() || self.data.len() > 0
+    }
+
     /// Ends the stream and returns the event that was still open, if it had data.
     ///
     /// # Errors

@@ -125,6 +125,12 @@ impl StreamDecoder {
         self.state.ended && self.state.queue.is_empty()
     }
 
+    /// Says whether what has come so far ends in the middle of an event: a sign of life that a ping is not.
+    #[must_use]
+    pub fn is_mid_event(&self) -> bool {
+        self.sse.is_mid_event()
+    }
+
     /// Says whether anything of the answer has come out yet.
     #[must_use]
     pub fn is_committed(&self) -> bool {
