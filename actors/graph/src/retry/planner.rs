@@ -52,6 +52,8 @@ pub enum Refusal {
     Cooldown(FailureClass),
     /// It has as many calls in flight as it may.
     Full,
+    /// The part of the gateway that would call it is not there for the moment.
+    Unavailable,
 }
 
 /// What to do next.

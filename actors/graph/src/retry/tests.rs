@@ -161,6 +161,7 @@ fn refusals_without_any_call_say_what_is_the_matter_and_when_to_come_back() {
         (&[open(100)], ErrorCode::CircuitOpen, Some(100), Some(false)),
         (&[open(7), open(3)], ErrorCode::AllTargetsUnavailable, Some(3), None),
         (&[(Refusal::Full, 1)], ErrorCode::Overloaded, Some(1), None),
+        (&[(Refusal::Unavailable, 1)], ErrorCode::Overloaded, Some(1), None),
         (&[cooling(FailureClass::RateLimited, 9)], ErrorCode::UpstreamRateLimited, Some(9), None),
         (&[cooling(FailureClass::Quota, 200)], ErrorCode::UpstreamQuota, Some(200), Some(false)),
         (&[cooling(FailureClass::Auth, 20)], ErrorCode::UpstreamAuth, None, Some(false)),

@@ -82,6 +82,10 @@ fn not_called(slots: &[Slot]) -> (ApiError, Option<FailureClass>) {
             let message = "the provider has as many calls in flight as it may";
             (ApiError::new(ErrorCode::Overloaded, message), None)
         }
+        (1, Refusal::Unavailable) => {
+            let message = "the gateway can't call the provider for the moment";
+            (ApiError::new(ErrorCode::Overloaded, message), None)
+        }
         _ => (
             ApiError::new(ErrorCode::AllTargetsUnavailable, "no target of the route can be called now"),
             None,
