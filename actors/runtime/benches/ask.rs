@@ -125,6 +125,8 @@ fn refuse(c: &mut Criterion) {
 
 /// Time this thread has spent on a processor; zero where the kernel does not tell.
 fn cpu_time() -> Duration {
+    // The kernel brings the figure up to date when the thread leaves the processor, else only at its tick.
+    std::thread::park_timeout(Duration::from_micros(1));
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     Duration::from_nanos(stat.split(' ').next().and_then(|field| field.parse().ok()).unwrap_or(0))
 }

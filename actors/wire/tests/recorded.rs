@@ -3,6 +3,13 @@
 //! What comes out is put together the way the official client does and compared with what was recorded. The
 //! recordings are not part of the repository: `SENTINEL_SHARED` names the directory that holds `wire/`; without it
 //! the test says that it skipped.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests fail as tests do"
+)]
 
 #[path = "recorded/client.rs"]
 mod client;
@@ -148,7 +155,9 @@ fn recorded_answers_come_out_as_recorded_however_they_are_cut() {
     let Some(recordings) = recordings() else { return };
     for (name, split) in [("whole", usize::MAX), ("7 bytes", 7), ("1 byte", 1)] {
         let mut failed = Vec::new();
-        for recording in &recordings {
+        // Only streams arrive in pieces; a whole answer is read when it is all there.
+        let chosen: Vec<_> = recordings.iter().filter(|one| split == usize::MAX || one.stream).collect();
+        for recording in &chosen {
             if let Err(why) = check(recording, split) {
                 failed.push((recording.id.clone(), why));
             }
@@ -158,11 +167,11 @@ fn recorded_answers_come_out_as_recorded_however_they_are_cut() {
         for (id, why) in &failed {
             println!("{name}: {id}: {why}");
         }
-        let passed = recordings.len() - failed.len();
+        let passed = chosen.len() - failed.len();
         println!(
             "{name}: {passed} of {} as recorded ({:.2} %), {} of them known exceptions",
-            recordings.len(),
-            passed as f64 * 100.0 / recordings.len() as f64,
+            chosen.len(),
+            passed as f64 * 100.0 / chosen.len() as f64,
             known.len(),
         );
         assert!(new.is_empty(), "{name}: {} recordings do not come out as recorded", new.len());

@@ -6,12 +6,15 @@
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
+use super::candidate::Proof;
 use super::entity::Entity;
 use super::text::{AHEAD, BACK, Text};
 use super::words;
 
 /// How far before the number a counter-word still speaks about it, in bytes.
 const COUNTER_REACH: usize = 30;
+/// How near a counter-word must be to speak against a convincing number: `Order 4111 ...`, not `the order of my card 4111`.
+const COUNTER_NEAR: u8 = 12;
 /// Longest `key=` that is read as a key, in bytes.
 const KEY_REACH: usize = 44;
 /// Most bytes the automaton reads on one side.
@@ -45,9 +48,9 @@ impl Context {
         (distance != u8::MAX && distance <= self.counter).then_some(distance)
     }
 
-    /// Says whether a counter-word speaks about the candidate.
-    pub(crate) fn objects(&self) -> bool {
-        self.counter != u8::MAX
+    /// Says whether a counter-word speaks about the candidate; a convincing one is only doubted from close by.
+    pub(crate) fn objects(&self, proof: Proof) -> bool {
+        self.counter <= if proof == Proof::Firm { COUNTER_NEAR } else { u8::MAX - 1 }
     }
 }
 
@@ -235,13 +238,13 @@ mod tests {
     fn nearest_word_wins_between_context_and_counter() {
         assert!(read("order for card 4111", "4111").supports(&Entity::CreditCard).is_some());
         let order = read("card order 4111", "4111");
-        assert!(order.supports(&Entity::CreditCard).is_none() && order.objects());
+        assert!(order.supports(&Entity::CreditCard).is_none() && order.objects(Proof::Firm));
     }
 
     #[test]
     fn key_decides_and_other_keys_do_not() {
         let json = read(r#"{"ssn": "1", "trackingNumber": "123456789"}"#, "123456789");
-        assert!(json.supports(&Entity::UsSsn).is_none() && json.objects());
+        assert!(json.supports(&Entity::UsSsn).is_none() && json.objects(Proof::Firm));
         assert!(read("phone number=206", "206").supports(&Entity::PhoneNumber).is_some());
         assert!(
             read(r#"{"driverLicense": "77", "x": 1}"#, "77").supports(&Entity::UsDriverLicense).is_some()

@@ -40,9 +40,9 @@ impl std::fmt::Debug for PiiEngine {
 
 /// Everything one look at a text yields.
 pub(crate) struct Survey {
-    /// All candidates of enabled kinds, whatever their score will be.
-    pub(crate) candidates: Candidates,
-    /// Where something begins that the text cuts off; only when more text may follow.
+    /// What reached the threshold, with overlaps.
+    pub(crate) scored: Vec<Scored>,
+    /// Where the first thing begins that further text could complete or change; `None` when nothing follows.
     pub(crate) open: Option<usize>,
 }
 
@@ -83,8 +83,7 @@ impl PiiEngine {
     /// Finds everything in `text`, in order, without overlaps.
     #[must_use]
     pub fn scan(&self, text: &str) -> Vec<Finding> {
-        let survey = self.survey(text, 0, true);
-        keep_best(self.judge(text, survey.candidates))
+        keep_best(self.survey(text, 0, true).scored)
     }
 
     /// Returns the longest match an operator's pattern can have, in bytes; 0 without patterns.
@@ -92,11 +91,21 @@ impl PiiEngine {
         self.patterns.iter().map(|pattern| pattern.longest).max().unwrap_or(0)
     }
 
+    /// Says whether `word` could be growing into a token with a vendor prefix.
+    pub(crate) fn may_begin_secret(&self, word: &str) -> bool {
+        self.enabled(&Entity::Secret)
+            && secrets::FORMATS.iter().map(|format| format.prefix).chain(["eyJ"]).any(|prefix| {
+                (prefix.starts_with(word) && word.len() >= 2)
+                    || word.starts_with(prefix)
+                    || word.starts_with(prefix.trim_end_matches(['-', '_', '.']))
+            })
+    }
+
     fn enabled(&self, entity: &Entity) -> bool {
         index_of(entity).is_some_and(|index| self.enabled & 1_u64 << index != 0)
     }
 
-    /// Collects the candidates of `text`; what begins before `from` is left out, `whole` says that nothing follows.
+    /// Collects and judges what is in `text`; what begins before `from` is left out, `whole` says that nothing follows.
     pub(crate) fn survey(&self, text: &str, from: usize, whole: bool) -> Survey {
         let view = Text::new(text);
         let mut candidates = Candidates::new();
@@ -127,7 +136,16 @@ impl PiiEngine {
                 at = found.end();
             }
         }
-        Survey { candidates, open }
+        if !whole {
+            candidates.retain(|candidate| {
+                let settled = settled_at(text, candidate) <= text.len();
+                if !settled {
+                    open = Some(open.map_or(candidate.start, |open| open.min(candidate.start)));
+                }
+                settled
+            });
+        }
+        Survey { scored: self.judge(text, candidates), open }
     }
 
     fn at_place(&self, text: Text<'_>, place: Place, out: &mut Candidates) {
@@ -184,7 +202,7 @@ impl PiiEngine {
     }
 
     /// Scores the candidates and drops those below the threshold or on the allow-list.
-    pub(crate) fn judge(&self, text: &str, candidates: Candidates) -> Vec<Scored> {
+    fn judge(&self, text: &str, candidates: Candidates) -> Vec<Scored> {
         let view = Text::new(text);
         let mut cached: Option<(usize, usize, super::context::Context)> = None;
         candidates
@@ -209,13 +227,13 @@ impl PiiEngine {
             })
             .collect()
     }
+}
 
-    /// Returns from which length of text on nothing about the candidate can change.
-    pub(crate) fn settled_at(text: &str, candidate: &Candidate) -> usize {
-        match candidate.proof {
-            Proof::Sure => candidate.end + 4,
-            _ => reach(Text::new(text), candidate.end),
-        }
+/// Returns from which length of text on nothing about the candidate can change.
+fn settled_at(text: &str, candidate: &Candidate) -> usize {
+    match candidate.proof {
+        Proof::Sure => candidate.end + 4,
+        _ => reach(Text::new(text), candidate.end),
     }
 }
 
@@ -232,7 +250,7 @@ fn weigh(candidate: &Candidate, context: &super::context::Context, lettered: boo
     }
     let base = match candidate.proof {
         // A counter-word speaks about numbers; a check letter outweighs it.
-        _ if context.objects() && !(lettered && candidate.proof == Proof::Firm) => 0.25,
+        _ if context.objects(candidate.proof) && !(lettered && candidate.proof == Proof::Firm) => 0.25,
         Proof::Sure | Proof::Firm => 0.75,
         Proof::Checked if context.standalone => 0.55,
         Proof::Checked => 0.40,
@@ -293,18 +311,12 @@ fn literal_at(
     out: &mut Candidates,
 ) -> Option<usize> {
     match literal {
-        Literal::Vendor(index) => {
-            secrets::vendor(text, start, index, out);
-            None
-        }
+        Literal::Vendor(index) => secrets::vendor(text, start, index, out).filter(|_| !whole),
         Literal::Keyword(index) => match secrets::assigned(text, start, end, index, whole, out) {
             Assigned::Open(value) => Some(value),
             Assigned::Done => None,
         },
-        Literal::WebToken => {
-            secrets::jwt(text, start, out);
-            None
-        }
+        Literal::WebToken => secrets::jwt(text, start, out).filter(|_| !whole),
         Literal::KeyBlock => {
             // A block is read once: what begins inside it is part of it. Without this, a text of nothing but
             // beginnings would be read over and over.
@@ -323,8 +335,7 @@ fn literal_at(
             secrets::userinfo(text, start, whole, out)
         }
         Literal::Authorization(basic) => {
-            secrets::authorization(text, start, end, basic, out);
-            None
+            secrets::authorization(text, start, end, basic, out).filter(|_| !whole)
         }
         Literal::CurlUser => secrets::curl_user(text, end, whole, out),
         Literal::Webhook => {
@@ -333,3 +344,6 @@ fn literal_at(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

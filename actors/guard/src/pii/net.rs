@@ -110,7 +110,30 @@ pub(crate) fn ipv4(text: Text<'_>, start: usize, pass_private: bool, out: &mut C
         return;
     }
     let end = prefix_length(text, end, 32);
-    out.push(Candidate::new(Entity::IpAddress, start, end, Proof::Firm, 6));
+    if !after_version_word(text, start) {
+        out.push(Candidate::new(Entity::IpAddress, start, end, Proof::Sure, 6));
+    }
+}
+
+/// Says whether the word before `start` makes the four numbers a version or a section.
+fn after_version_word(text: Text<'_>, start: usize) -> bool {
+    const WORDS: [&[u8]; 12] = [
+        b"version",
+        b"versions",
+        b"ver",
+        b"v",
+        b"firmware",
+        b"release",
+        b"rev",
+        b"revision",
+        b"build",
+        b"section",
+        b"chapter",
+        b"driver",
+    ];
+    let end = text.run_back(start, 4, |byte| matches!(byte, b' ' | b':' | b'=' | b'"' | b'.' | b'#'));
+    let begin = text.run_back(end, 12, |byte| byte.is_ascii_alphabetic());
+    WORDS.iter().any(|known| known.eq_ignore_ascii_case(text.slice(begin, end)))
 }
 
 /// Extends an address over `/24`.
@@ -280,7 +303,7 @@ mod tests {
         };
         assert_eq!(v4("Route 10.0.0.0/8."), ["10.0.0.0/8"]);
         assert_eq!(v4("192.168.2.1@eth0"), ["192.168.2.1"]);
-        assert!(v4("1.2.3, 1.2.3.4.5, 300.1.1.1, Chrome/1.2.3.4, v1.2.3.4").is_empty());
+        assert!(v4("1.2.3, 1.2.3.4.5, 300.1.1.1, Chrome/1.2.3.4, v1.2.3.4, firmware 4.38.78.16").is_empty());
         let v6 = |text: &str| {
             spans(text, |view, at, out| {
                 if view.at(at) == b':' {

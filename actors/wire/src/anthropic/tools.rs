@@ -208,15 +208,15 @@ fn write_tool(
             write_function(out, function, tool, model, marks);
             Ok(true)
         }
-        Some("custom") | None => Err(unsupported(
-            &format!("tools[{at}].type"),
-            "this provider knows tools with a JSON schema only; use a function tool",
-        )),
-        // The provider's own tools, such as `web_search_20250305`, are passed on as they are.
-        Some(_) => {
+        // The provider's own tools, such as `web_search_20250305`, have a name and are passed on as they are.
+        Some(kind) if kind != "custom" && tool.text("name").is_some() => {
             out.raw(tool.raw());
             Ok(true)
         }
+        _ => Err(unsupported(
+            &format!("tools[{at}].type"),
+            "this provider knows tools with a JSON schema only; use a function tool",
+        )),
     }
 }
 

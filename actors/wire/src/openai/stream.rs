@@ -183,11 +183,15 @@ impl OpenAiStream {
         state: &mut StreamState,
     ) -> bool {
         let id = root.text("id").unwrap_or_default();
-        if self.started && state.id == id {
-            return true;
-        }
+        let created = root.get("created").and_then(|created| created.as_count());
         if self.started && !state.id.is_empty() {
-            edits.set_field(root, "id", &quoted(&state.id));
+            if state.id != id {
+                edits.set_field(root, "id", &quoted(&state.id));
+            }
+            // Some vendors stamp every chunk anew.
+            if created.is_some_and(|created| created != state.created) {
+                edits.set_field(root, "created", &state.created.to_string());
+            }
             return true;
         }
         // Azure begins with a chunk that only reports on the prompt, and names neither id nor time nor model.
@@ -197,7 +201,7 @@ impl OpenAiStream {
         }
         self.started = true;
         state.id = id.into_owned();
-        if let Some(created) = root.get("created").and_then(|created| created.as_count()) {
+        if let Some(created) = created {
             state.created = created;
         }
         if let Some(model) = root.text("model").filter(|model| !model.is_empty()) {
@@ -216,8 +220,10 @@ impl OpenAiStream {
                 if root.get("created").is_none_or(|created| created.as_count() == Some(0)) {
                     edits.set_field(root, "created", &state.created.to_string());
                 }
-                if root.get("model").is_none_or(|model| model.is("")) {
-                    edits.set_field(root, "model", &quoted(&state.model));
+                for (name, text) in [("model", state.model.as_str()), ("object", "chat.completion.chunk")] {
+                    if root.get(name).is_none_or(|value| value.is("")) {
+                        edits.set_field(root, name, &quoted(text));
+                    }
                 }
             }
             state.push(plain(edits.apply(&json)));

@@ -20,6 +20,8 @@ pub(crate) fn failure(recording: &Recording, failure: &UpstreamFailure) -> Check
     let shown = failure.error.upstream.as_ref().map_or(0, |upstream| upstream.status);
     let code = failure.error.code;
     match recording.status {
+        // The account's spent credit is the gateway's affair, whatever status it comes with.
+        400 if code == ErrorCode::UpstreamQuota => equal("retry", &failure.error.should_retry, &Some(false))?,
         400 | 404 | 408 | 409 | 413 | 422 => equal("status", &shown, &recording.status)?,
         429 if code == ErrorCode::UpstreamQuota => equal("retry", &failure.error.should_retry, &Some(false))?,
         429 => equal("status", &shown, &429)?,
@@ -253,7 +255,9 @@ pub(crate) fn stream(recording: &Recording, items: &[StreamItem], include_usage:
         return equal("text before the end", &text(&got), &text(&expected));
     }
     compare(&got, &expected)?;
-    match (&got.usage, &expected.usage) {
+    // Groq reports usage in a field of its own when nobody asked.
+    let groq = events.iter().filter_map(|event| event["x_groq"].get("usage")).next_back();
+    match (&got.usage, &expected.usage.clone().or(groq.cloned())) {
         (Some(_), _) if !include_usage => Err("usage that was not asked for".to_owned()),
         (_, _) if !include_usage => Ok(()),
         (Some(got), Some(expected)) => equal("totals", &totals(got), &totals(expected)),
@@ -306,6 +310,7 @@ pub(crate) fn anthropic_request(id: &str, body: &[u8]) {
     }
     assert!(!messages.is_empty(), "{id}");
     for tool in body["tools"].as_array().into_iter().flatten() {
-        assert_eq!(tool["input_schema"]["type"], "object", "{id}: {tool}");
+        // The provider's own tools have a type of their own and no schema.
+        assert!(tool["type"].is_string() || tool["input_schema"]["type"] == "object", "{id}: {tool}");
     }
 }

@@ -27,20 +27,23 @@ fn opens(text: Text<'_>, start: usize) -> bool {
 }
 
 /// Looks for the token of vendor format `index` at `start`.
-pub(crate) fn vendor(text: Text<'_>, start: usize, index: usize, out: &mut Candidates) {
-    let Some(format) = FORMATS.get(index) else { return };
+///
+/// Answers `start` when the token runs into the end of the text.
+pub(crate) fn vendor(text: Text<'_>, start: usize, index: usize, out: &mut Candidates) -> Option<usize> {
+    let format = FORMATS.get(index)?;
     let body = start + format.prefix.len();
     if text.slice(start, body) != format.prefix.as_bytes() || !opens(text, start) {
-        return;
+        return None;
     }
     let mut end = text.run(body, format.most + 1, |byte| format.alphabet.holds(byte));
+    let cut = (end == text.len()).then_some(start);
     while end > body && text.before(end, 1) == b'.' {
         end -= 1;
     }
     let length = end - body;
     let value = text.slice(body, end);
     if length < format.least || length > format.most || word(text.at(end)) || !random(value, format) {
-        return;
+        return cut;
     }
     let rank = if format.prefix.starts_with("gh") && format.least == 36 && !checks::github_crc(value) {
         6
@@ -48,6 +51,7 @@ pub(crate) fn vendor(text: Text<'_>, start: usize, index: usize, out: &mut Candi
         9
     };
     push(out, start, end, rank);
+    cut
 }
 
 /// A token of some length holds digits and letters and is no placeholder; short prefixes need more of that.
@@ -80,21 +84,26 @@ fn letters_only(value: &[u8], prefix: &str, entropy: f32) -> bool {
 }
 
 /// Looks for a web token at `start` (`eyJ`).
-pub(crate) fn jwt(text: Text<'_>, start: usize, out: &mut Candidates) {
-    if text.slice(start, start + 3) != b"eyJ" || word(text.before(start, 1)) {
-        return;
+///
+/// Answers `start` when the token runs into the end of the text.
+pub(crate) fn jwt(text: Text<'_>, start: usize, out: &mut Candidates) -> Option<usize> {
+    let previous = text.before(start, 1);
+    // A part of a token is no token; this also keeps a text full of beginnings linear.
+    if text.slice(start, start + 3) != b"eyJ" || base64url(previous) || previous == b'.' {
+        return None;
     }
     let stop = text.run(start, WEB_TOKEN + 1, |byte| base64url(byte) || byte == b'.');
+    let cut = (stop == text.len()).then_some(start);
     let mut end = stop;
     while matches!(text.before(end, 1), b'.' | b'-') {
         end -= 1;
     }
     let token = text.slice(start, end);
     let mut parts = token.split(|byte| *byte == b'.');
-    let (Some(header), Some(payload)) = (parts.next(), parts.next()) else { return };
+    let (Some(header), Some(payload)) = (parts.next(), parts.next()) else { return cut };
     let rest = parts.count();
     if header.len() < 12 || payload.len() < 8 || rest > 3 || end - start > WEB_TOKEN {
-        return;
+        return cut;
     }
     let decoded = URL_SAFE.decode(header).unwrap_or_default();
     let named = memchr::memmem::find(&decoded, b"\"alg\"").is_some()
@@ -104,6 +113,7 @@ pub(crate) fn jwt(text: Text<'_>, start: usize, out: &mut Candidates) {
     if named || damaged {
         push(out, start, end, 9);
     }
+    cut
 }
 
 /// A key block that began and whose end is not in the text yet.
@@ -217,24 +227,27 @@ pub(crate) fn userinfo(text: Text<'_>, colon: usize, whole: bool, out: &mut Cand
 }
 
 /// Looks for the credential after `Basic ` or `Bearer ` that begins at `value`.
+///
+/// Answers `value` when the credential runs into the end of the text.
 pub(crate) fn authorization(
     text: Text<'_>,
     word_start: usize,
     value: usize,
     basic: bool,
     out: &mut Candidates,
-) {
+) -> Option<usize> {
     if word(text.before(word_start, 1)) {
-        return;
+        return None;
     }
     let accept = |byte: u8| base64(byte) || matches!(byte, b'_' | b'-' | b'.' | b'~');
     let mut end = text.run(value, WEB_TOKEN, accept);
+    let cut = (end == text.len() && end > value).then_some(value);
     while matches!(text.before(end, 1), b'.' | b'-') {
         end -= 1;
     }
     let token = text.slice(value, end);
     if placeholder(token) || token.len() < if basic { 8 } else { 16 } {
-        return;
+        return cut;
     }
     let credible = if basic {
         URL_SAFE
@@ -255,6 +268,7 @@ pub(crate) fn authorization(
     if credible {
         push(out, value, end, 7);
     }
+    cut
 }
 
 /// Looks for `user:password` behind curl's `-u`, which begins at `value`.

@@ -54,9 +54,6 @@ const fn within(prefix: &'static str, alphabet: Alphabet, least: usize, most: us
 
 use Alphabet::{Alnum, Base32, Base64, Dotted, Hex, Upper, Url};
 
-/// Longest token of the table after its prefix.
-pub(crate) const LONGEST: usize = 2048;
-
 /// All formats. For one prefix several rows may exist; the first that fits wins.
 pub(crate) const FORMATS: &[Format] = &[
     // Models and their hosts.
@@ -106,7 +103,7 @@ pub(crate) const FORMATS: &[Format] = &[
     within("glptt-", Hex, 40, 40),
     within("GR1348941", Url, 20, 60),
     exact("npm_", Alnum, 36),
-    within("pypi-AgE", Url, 50, LONGEST),
+    within("pypi-AgE", Url, 50, 1024),
     exact("rubygems_", Hex, 48),
     within("dckr_pat_", Url, 24, 40),
     within("dckr_oat_", Url, 24, 40),
@@ -157,7 +154,7 @@ pub(crate) const FORMATS: &[Format] = &[
     within("sha256~", Url, 43, 43),
     within("pul-", Hex, 40, 40),
     within("AGE-SECRET-KEY-1", Upper, 58, 58),
-    within("ops_eyJ", Base64, 60, LONGEST),
+    within("ops_eyJ", Base64, 60, 1024),
     within("A3-", Url, 30, 40),
     within("p8e-", Alnum, 32, 32),
     within("pscale_tkn_", Dotted, 32, 64),

@@ -1,0 +1,1 @@
+"""The parts of `load/run`: services, scenarios, rounds, report, charts, drill. Python standard library only."""
