@@ -7,8 +7,6 @@ import platform
 import subprocess
 import time
 
-UNITS = {"rss_max": "MiB", "answers_per_second": "/s", "left": ""}
-
 
 def machine_facts(rig, args):
     """Where and with what it ran; without this a figure means nothing."""
@@ -44,10 +42,29 @@ def version(command):
     return (done.stdout + done.stderr).strip().splitlines()[0]
 
 
-def write(out, results, drills, facts):
-    body = {"facts": facts, "scenarios": results, "drill": drills}
+def write(out, results, drills, facts, soaked):
+    body = {"facts": facts, "scenarios": results, "drill": drills, "soak": soaked}
     (out / "report.json").write_text(json.dumps(body, indent=1) + "\n")
-    (out / "report.md").write_text(markdown(results, drills, facts))
+    (out / "report.md").write_text(markdown(results, drills, facts) + (soak_part(soaked) if soaked else ""))
+
+
+def soak_part(soaked):
+    first, last = soaked["windows"][0], soaked["windows"][-1]
+    lines = [
+        "",
+        "## Soak",
+        "",
+        f"- {soaked['minutes']:.0f} minutes, {sum(window['answers'] for window in soaked['windows'])} healthy answers",
+        f"- resident: {first['rss'] / 2**20:.1f} MiB in the first window, {last['rss'] / 2**20:.1f} MiB in the last, "
+        f"{soaked['rss_growth'] / 2**20:+.1f} MiB over the second half",
+        f"- descriptors: {first['fds']} to {last['fds']}, {soaked['fds_growth']:+.0f} over the second half",
+        f"- passed: {'yes' if soaked['passed'] else 'no: ' + '; '.join(soaked['failures'])}",
+        "",
+        "| fault | answers of the last window |",
+        "|---|---|",
+    ]
+    lines += [f"| `{fault}` | {json.dumps(counts)} |" for fault, counts in last["faults"].items()]
+    return "\n".join(lines) + "\n"
 
 
 def markdown(results, drills, facts):

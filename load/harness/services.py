@@ -54,6 +54,9 @@ class Service:
     def pids(self):
         return [self.process.pid, *children(self.process.pid)] if self.process else []
 
+    def fds(self):
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.pids if os.path.isdir(f"/proc/{pid}/fd"))
+
     def rss(self):
         total = 0
         for pid in self.pids:
@@ -69,6 +72,8 @@ class Rig:
         self.scratch, self.args = scratch, args
         self.processes, self.services = [], {}
         self.mocks = {}
+        #: Address of the mock whose faults the soak asks for.
+        self.faulty = ""
 
     def __enter__(self):
         try:
@@ -94,6 +99,7 @@ class Rig:
         stream_shape = ["--chunks", str(STREAM_CHUNKS), "--chunk-delay", f"{STREAM_DELAY_MS}ms"]
         unary = self._mock("unary", [])
         stream = self._mock("stream", stream_shape)
+        self.faulty = self._mock("faulty", [], prebuilt=False)
         self.services["direct"] = Service("direct", None, unary, stream)
         if self.args.nginx != "none" and shutil.which(self.args.nginx):
             self._nginx(unary, stream)
@@ -115,9 +121,10 @@ class Rig:
         self.processes.append(process)
         return process
 
-    def _mock(self, name, extra):
+    def _mock(self, name, extra, prebuilt=True):
         address = f"127.0.0.1:{free_port()}"
-        self.mocks[name] = self._spawn(f"mock-{name}", [self.args.tool, "mock", "--prebuilt", "--listen", address, *extra])
+        kind = ["--prebuilt"] if prebuilt else []
+        self.mocks[name] = self._spawn(f"mock-{name}", [self.args.tool, "mock", "--listen", address, *kind, *extra])
         self._await(f"http://{address}/v1/models", f"mock-{name}")
         return address
 
@@ -142,6 +149,7 @@ class Rig:
         folder = self.scratch / name
         folder.mkdir()
         config = folder / "sentinel.toml"
+        mocks = (*mocks, self.faulty)
         config.write_text(sentinel_config(address, folder / "data", mocks, redis, pii, rpm, self.args.workers))
         start = time.monotonic()
         process = self._spawn(name, [self.args.sentinel, "serve", "--config", str(config)])
@@ -212,6 +220,16 @@ kind = "openai"
 base_url = "http://{mocks[1]}/v1"
 api_keys = ["sk-mock"]
 max_in_flight = 4096
+[[providers]]
+name = "faulty"
+kind = "openai"
+base_url = "http://{mocks[2]}/v1"
+api_keys = ["sk-mock"]
+first_byte_timeout = "2s"
+idle_timeout = "2s"
+[[routes]]
+model = "fault!*"
+targets = [ {{ provider = "faulty" }} ]
 [[routes]]
 model = "{UNARY_MODEL}"
 targets = [ {{ provider = "unary" }} ]
