@@ -6,8 +6,8 @@
 
 use std::borrow::Cow;
 
-use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{decompose_canonical, is_combining_mark};
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 
 /// Text after folding, with what was found on the way.
 #[derive(Debug)]
@@ -42,8 +42,11 @@ pub(crate) fn canonicalise(text: &str) -> Canon<'_> {
         }
         true
     });
-    for character in visible.by_ref().nfkc() {
-        fold_into(character, &mut folded);
+    // Most text is already in its compatibility form; the check is much cheaper than the conversion.
+    if is_nfkc_quick(unescaped.chars()) == IsNormalized::Yes {
+        visible.by_ref().for_each(|character| fold_into(character, &mut folded));
+    } else {
+        visible.by_ref().nfkc().for_each(|character| fold_into(character, &mut folded));
     }
     let (text, mixed) = fold_mixed_words(folded);
     canon.mixed = mixed;
@@ -63,6 +66,8 @@ fn fold_into(character: char, out: &mut String) {
     }
     for lower in character.to_lowercase() {
         match lower {
+            // Letters of Russian and Ukrainian, kana and the common ideographs have nothing to take off.
+            'а'..='и' | 'к'..='я' | '\u{4e00}'..='\u{9fff}' | 'ぁ'..='お' => out.push(lower),
             'ß' => out.push_str("ss"),
             'æ' => out.push_str("ae"),
             'œ' => out.push_str("oe"),
