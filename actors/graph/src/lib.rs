@@ -2,8 +2,11 @@
 
 pub mod attempt;
 pub mod breaker;
+pub mod cost;
+pub mod limiter;
 pub mod provider;
 pub mod random;
+pub mod reply;
 pub mod retry;
 pub mod routing;
 pub mod target;

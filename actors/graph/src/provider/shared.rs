@@ -71,6 +71,12 @@ impl SharedProvider {
         &self.0.spec
     }
 
+    /// Says whether both are the same provider with the same state, not only with the same settings.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Returns the number of calls in flight, streams included, over all workers.
     #[must_use]
     pub fn in_flight(&self) -> usize {
