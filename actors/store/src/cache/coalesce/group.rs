@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::Shared;
 use crate::cache::CacheKey;
@@ -57,6 +57,9 @@ pub(super) struct Group<E, F> {
     log: Mutex<Log<E, F>>,
     /// Counts changes, to wake whoever waits for one.
     changed: watch::Sender<u64>,
+    /// Whether the publisher waits for listeners to catch up, and how it is told.
+    is_full: AtomicBool,
+    drained: Notify,
 }
 
 type Start<E, F> = (Arc<Group<E, F>>, Publisher<E, F>, Listener<E, F>);
@@ -76,6 +79,8 @@ pub(super) fn start<E: Clone, F: Clone>(key: CacheKey, shared: &Arc<Shared<E, F>
             next_listener: 1,
         }),
         changed: watch::Sender::new(0),
+        is_full: AtomicBool::new(false),
+        drained: Notify::new(),
     });
     let publisher = Publisher { group: Arc::clone(&group), done: false };
     let listener = Listener { group: Arc::clone(&group), changed: group.changed.subscribe(), id: 0 };
@@ -113,6 +118,23 @@ impl<E, F> Group<E, F> {
             log.first += 1;
             log.bytes -= size.min(log.bytes);
             self.shared.bytes.fetch_sub(size, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns how many bytes the slowest listener has not read yet; 0 when nobody listens.
+    fn behind(&self) -> usize {
+        let log = self.log.lock();
+        let Some(slowest) = log.cursors.values().copied().min() else { return 0 };
+        if !log.is_whole {
+            return log.bytes;
+        }
+        let read = usize::try_from(slowest.saturating_sub(log.first)).unwrap_or(usize::MAX);
+        log.events.iter().skip(read).map(|(_, size)| size).sum()
+    }
+
+    fn tell_drained(&self) {
+        if self.is_full.load(Ordering::Relaxed) {
+            self.drained.notify_one();
         }
     }
 
@@ -189,6 +211,32 @@ impl<E, F> Publisher<E, F> {
         }
     }
 
+    /// Waits until the slowest listener is at most `bytes` behind, so that a client that reads slowly slows the
+    /// provider down instead of filling memory.
+    pub async fn room(&self, bytes: usize) {
+        // The log as a whole is an upper bound that costs nothing to look at.
+        if self.group.log.lock().bytes <= bytes {
+            return;
+        }
+        self.group.is_full.store(true, Ordering::Relaxed);
+        while self.group.behind() > bytes {
+            self.group.drained.notified().await;
+        }
+        self.group.is_full.store(false, Ordering::Relaxed);
+    }
+
+    /// Cuts off the listener that is furthest behind, when it has not moved for too long.
+    pub fn drop_slowest(&self) {
+        {
+            let mut log = self.group.log.lock();
+            if let Some(slowest) = log.cursors.values().copied().min() {
+                log.cursors.retain(|_, cursor| *cursor > slowest);
+                self.group.trim(&mut log);
+            }
+        }
+        self.group.wake();
+    }
+
     /// Returns how many listen.
     #[must_use]
     pub fn listeners(&self) -> usize {
@@ -252,6 +300,8 @@ impl<E: Clone, F: Clone> Listener<E, F> {
             let event = event.clone();
             log.cursors.insert(self.id, cursor + 1);
             self.group.trim(&mut log);
+            drop(log);
+            self.group.tell_drained();
             return Some(Event::Item(event));
         }
         match &log.phase {
@@ -275,6 +325,7 @@ impl<E, F> Drop for Listener<E, F> {
             self.group.trim(&mut log);
             was_in && log.cursors.is_empty()
         };
+        self.group.tell_drained();
         if is_last {
             // Whoever asks now starts anew; the fetch is being given up.
             self.group.shared.retire(&self.group.key, &self.group);
