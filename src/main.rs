@@ -1,3 +1,13 @@
 //! Entry point of the `sentinel` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use sentinel::app::{self, cli::Cli};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    app::run(Cli::parse())
+}

@@ -67,7 +67,7 @@ pub enum OnOutage {
 }
 
 /// `[store]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Store {
     /// Where state lives.
     pub backend: StoreBackend,
@@ -124,7 +124,7 @@ pub enum Durability {
 }
 
 /// `[audit]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Audit {
     /// How long records are kept.
     pub retention: Duration,
