@@ -68,6 +68,8 @@ pub(crate) struct Turn {
     /// Characters of tool arguments a delta.
     pub(crate) argument_piece: usize,
     pub(crate) tool_choice_was_named: bool,
+    /// Whole content blocks as JSON that come first: the provider's own work, which is no output (Anthropic).
+    pub(crate) provider_blocks: Vec<&'static str>,
 }
 
 /// Composes the answer to a request; `id` seeds everything that looks random.
@@ -84,7 +86,14 @@ pub(crate) fn compose(ask: &Ask, id: u64) -> Turn {
         reasoning,
     };
     let tool_choice_was_named = matches!(ask.tool_choice, ToolChoice::Named(_));
-    Turn { id, choices, usage: Some(usage), argument_piece: 5, tool_choice_was_named }
+    Turn {
+        id,
+        choices,
+        usage: Some(usage),
+        argument_piece: 5,
+        tool_choice_was_named,
+        provider_blocks: Vec::new(),
+    }
 }
 
 /// Returns `length` letters and digits that follow from `seed`.

@@ -166,3 +166,18 @@ fn several_choices_interleave_and_each_finishes() {
     assert_eq!(reply.events()[1]["choices"][0]["index"], 1);
     assert!(!reply.text().contains("\"usage\""));
 }
+
+#[test]
+fn the_providers_own_blocks_come_before_the_text() {
+    let mock = mock();
+    let kinds = |fault: &str| {
+        let reply = exchange(&mock, &anthropic(&format!("claude!{fault}"), &json!({}))).json();
+        let blocks = reply["content"].as_array().unwrap().iter();
+        blocks.map(|block| block["type"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds("server-tool"), ["server_tool_use", "web_search_tool_result", "text"]);
+    assert_eq!(kinds("redacted-thinking"), ["redacted_thinking", "text"]);
+    let reply = exchange(&mock, &anthropic("claude!server-tool", &json!({"stream": true})));
+    assert_eq!(reply.text().matches("event: content_block_start").count(), 3);
+    assert!(reply.streamed_text().starts_with("The harbour"));
+}

@@ -33,3 +33,14 @@ fn every_row_of_the_table_has_a_test() {
     // The generic status is tested through the numbers that it stands for.
     assert_eq!(untested, ["status"]);
 }
+
+#[test]
+fn the_readme_has_the_table_of_the_code() {
+    let readme = include_str!("../../README.md");
+    for info in sentinel_load::mock::faults() {
+        let shown = |cell: &'static str| if cell.is_empty() { "-" } else { cell };
+        let row =
+            format!("| `{}` | {} | {} | {} |", info.name, shown(info.argument), shown(info.rows), info.does);
+        assert!(readme.contains(&row), "missing or outdated in README.md: {row}");
+    }
+}

@@ -85,7 +85,7 @@ fn stop_details(choice: &Choice) -> &'static str {
 }
 
 fn unary(ask: &Ask, turn: &Turn, choice: &Choice, id: &str) -> Answer {
-    let mut blocks = Vec::new();
+    let mut blocks: Vec<String> = turn.provider_blocks.iter().map(|block| (*block).to_owned()).collect();
     if let Some(thinking) = &choice.thinking {
         let (text, signature) = (json!(thinking), signature(thinking));
         blocks.push(format!("{{\"type\":\"thinking\",\"thinking\":{text},\"signature\":\"{signature}\"}}"));
@@ -162,6 +162,10 @@ fn stream(ask: &Ask, turn: &Turn, choice: &Choice, id: &str) -> Answer {
         json!(ask.model),
     );
     events.push("message_start", &message, false);
+    for block in &turn.provider_blocks {
+        // They arrive whole in their first event.
+        events.block(block, []);
+    }
     if let Some(thinking) = &choice.thinking {
         let texts = pieces(thinking)
             .into_iter()

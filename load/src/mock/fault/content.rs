@@ -7,6 +7,12 @@ use crate::mock::compose::{Tokens, Turn};
 
 /// A count that overflows many a money type.
 const HUGE: i64 = 9_000_000_000_000_000;
+/// Blocks of a tool that the provider runs itself; a gateway must not hand them to its client as calls.
+const SERVER_TOOL: [&str; 2] = [
+    r#"{"type":"server_tool_use","id":"srvtoolu_01mock","name":"web_search","input":{"query":"harbour"}}"#,
+    r#"{"type":"web_search_tool_result","tool_use_id":"srvtoolu_01mock","content":[{"type":"web_search_result","title":"Harbour","url":"https://example.com/","encrypted_content":"bW9jaw==","page_age":null}]}"#,
+];
+const REDACTED_THINKING: &str = r#"{"type":"redacted_thinking","data":"bW9jay1yZWRhY3RlZA=="}"#;
 const MIB: usize = 1024 * 1024;
 
 pub(super) const FAULTS: &[FaultInfo] = &[
@@ -63,6 +69,26 @@ pub(super) const FAULTS: &[FaultInfo] = &[
                 cache_write: at(3).unwrap_or(0),
                 reasoning: 0,
             });
+            Some(())
+        },
+    ),
+    turn(
+        "server-tool",
+        "",
+        "",
+        "a search of the provider's own and its result before the answer (Anthropic)",
+        |turn, _| {
+            turn.provider_blocks.extend(SERVER_TOOL);
+            Some(())
+        },
+    ),
+    turn(
+        "redacted-thinking",
+        "",
+        "",
+        "an encrypted thinking block before the answer (Anthropic)",
+        |turn, _| {
+            turn.provider_blocks.push(REDACTED_THINKING);
             Some(())
         },
     ),
