@@ -225,6 +225,14 @@ fn late_results_of_an_older_epoch_are_ignored() {
         breaker.record_death(*ticket, FailureClass::StreamBroken, later, MIDDLE);
     }
     assert_eq!(breaker.phase(), Phase::HalfOpen, "stale deaths must not open it");
+    for _ in 0..3 {
+        call(&mut breaker, Success, later);
+    }
+    for ticket in &late {
+        breaker.record(*ticket, Failure, Some(FailureClass::Broken), later, MIDDLE);
+    }
+    assert_eq!(breaker.phase(), Phase::Closed, "stale failures must not open it again");
+    assert_eq!(breaker.view(later, MIDDLE).counts.calls(), 0);
 }
 
 #[test]
