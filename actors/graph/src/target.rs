@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
+/// What stands in metrics for a model that is not in the configuration, since a client may have made its name up.
+pub const OTHER: &str = "other";
+
 /// One model at one provider: what a breaker, a cooldown and a latency belong to.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TargetKey {
@@ -107,6 +110,11 @@ impl<T> TargetMap<T> {
     /// Returns the value of a target, if there is one.
     pub(crate) fn get(&self, key: &TargetKey) -> Option<Arc<T>> {
         self.entries.read().get(key).map(|entry| Arc::clone(&entry.value))
+    }
+
+    /// Says whether a target is one of those that are kept for ever.
+    pub(crate) fn is_pinned(&self, key: &TargetKey) -> bool {
+        self.entries.read().get(key).is_some_and(|entry| entry.pinned)
     }
 
     /// Returns everything, in the order of the names.

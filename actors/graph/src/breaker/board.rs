@@ -15,12 +15,13 @@ use tokio::time::Instant;
 use super::cooldown::{Cooldown, Cooling};
 use super::state::{BreakerState, BreakerView, Override, Ticket, Transition};
 use crate::random::Random;
-use crate::target::{TargetKey, TargetMap};
+use crate::target::{OTHER, TargetKey, TargetMap};
 
 /// Unconfigured targets that are remembered at once.
 const UNCONFIGURED_TARGETS: usize = 1024;
 
-/// Told of every change of phase, on the thread that caused it, with no lock held.
+/// Told of every change of phase, on the thread that caused it, with no lock held. An unconfigured model is named
+/// [`OTHER`], so that the name is fit for a metric.
 pub type TransitionObserver = Arc<dyn Fn(&TargetKey, Transition) + Send + Sync>;
 
 /// Why a target is not to be called now.
@@ -48,6 +49,8 @@ pub enum RejectReason {
 pub struct TargetView {
     /// Which target.
     pub key: TargetKey,
+    /// Whether it is in the configuration; the names of others may come from clients.
+    pub configured: bool,
     /// Its breaker.
     pub breaker: BreakerView,
     /// Its cooldown, while one is going on.
@@ -166,7 +169,8 @@ impl BreakerBoard {
         let (view, transitions) = {
             let mut guard = cell.guarded.lock();
             let breaker = guard.0.view(now, self.0.random.draw());
-            let view = TargetView { key: cell.key.clone(), breaker, cooldown: guard.1.active(now) };
+            let configured = self.0.cells.is_pinned(&cell.key);
+            let view = TargetView { key: cell.key.clone(), configured, breaker, cooldown: guard.1.active(now) };
             (view, guard.0.take_transitions())
         };
         self.announce(&cell.key, &transitions);
@@ -208,8 +212,16 @@ impl BreakerBoard {
     }
 
     fn announce(&self, key: &TargetKey, transitions: &[Transition]) {
+        if transitions.is_empty() {
+            return;
+        }
+        let shown = if self.0.cells.is_pinned(key) {
+            key.clone()
+        } else {
+            TargetKey { provider: Arc::clone(&key.provider), model: OTHER.into() }
+        };
         for transition in transitions {
-            (self.0.observer)(key, *transition);
+            (self.0.observer)(&shown, *transition);
         }
     }
 }

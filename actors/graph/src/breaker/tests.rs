@@ -414,6 +414,7 @@ async fn callers_mistakes_and_hang_ups_leave_every_breaker_closed() {
 async fn a_trip_is_seen_by_every_worker_and_told_once() {
     let (board, seen) = board();
     let (key, other) = (TargetKey::new("openai", "gpt-4o"), TargetKey::new("openai", "gpt-4o-mini"));
+    board.configure(&[], [key.clone()]);
     let worker = board.clone();
     for _ in 0..5 {
         worker.admit(&key).unwrap().fail(FailureClass::Connect);
@@ -459,6 +460,16 @@ async fn a_reload_keeps_the_state_of_targets_whose_policy_is_the_same() {
     assert!(board.reset(&key));
     assert!(board.admit(&key).is_ok());
     assert!(!board.reset(&TargetKey::new("nobody", "m")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_a_client_made_up_is_not_named_to_the_observer() {
+    let (board, seen) = board();
+    for _ in 0..5 {
+        board.admit(&TargetKey::new("openai", "made-up")).unwrap().fail(FailureClass::Connect);
+    }
+    assert_eq!(*seen.lock(), [("openai/other".to_owned(), Phase::Open)]);
+    assert!(!board.view()[0].configured);
 }
 
 #[actix_rt::test]

@@ -9,4 +9,5 @@ mod tests;
 
 pub use latency::{Latencies, LatencyAverage};
 pub use strategy::Choice;
-pub use table::{ListedModel, OTHER, Owner, Resolved, RouteProblem, RouteTable, Target};
+pub use crate::target::OTHER;
+pub use table::{ListedModel, Owner, Resolved, RouteProblem, RouteTable, Target};

@@ -13,13 +13,10 @@ use sentinel_domain::policy::{
 };
 
 use super::strategy::{Choice, order};
-use crate::target::TargetKey;
+use crate::target::{OTHER, TargetKey};
 
 /// Longest model name that is looked at, in bytes; the longest real ones have less than a hundred.
 const LONGEST_MODEL: usize = 256;
-
-/// The metric label of a model that is not in the configuration.
-pub const OTHER: &str = "other";
 
 /// Tells whose a bare model name is; `None` if that is not known.
 pub type Owner = Arc<dyn Fn(&str) -> Option<ProviderKind> + Send + Sync>;
@@ -43,7 +40,7 @@ pub struct Target {
     pub provider: Arc<ProviderSpec>,
     /// The provider's waits, with the target's own put in.
     pub timeouts: Timeouts,
-    /// The model's metric label: its name if it is configured, else [`OTHER`].
+    /// The model's metric label: its name if it is configured, else [`OTHER`](crate::target::OTHER).
     pub label: Arc<str>,
     pub(super) weight: u32,
 }
