@@ -9,7 +9,7 @@ use actix::{Actor, Context, Handler, Message};
 use sentinel_runtime::{ActorSpec, Clock, Handle, StopOutcome, Supervisor};
 
 use super::board::{BreakerBoard, CallPermit, RejectReason, Rejected};
-use super::state::Override;
+use super::phase::Override;
 use crate::target::TargetKey;
 
 /// When to come back if the actor could not be asked; it is usually restarted long before.

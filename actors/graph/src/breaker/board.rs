@@ -13,7 +13,8 @@ use sentinel_runtime::Clock;
 use tokio::time::Instant;
 
 use super::cooldown::{Cooldown, Cooling};
-use super::state::{BreakerState, BreakerView, Override, Ticket, Transition};
+use super::phase::{BreakerView, Override, Transition};
+use super::state::{BreakerState, Ticket};
 use crate::random::Random;
 use crate::target::{OTHER, TargetKey, TargetMap};
 
@@ -170,7 +171,8 @@ impl BreakerBoard {
             let mut guard = cell.guarded.lock();
             let breaker = guard.0.view(now, self.0.random.draw());
             let configured = self.0.cells.is_pinned(&cell.key);
-            let view = TargetView { key: cell.key.clone(), configured, breaker, cooldown: guard.1.active(now) };
+            let view =
+                TargetView { key: cell.key.clone(), configured, breaker, cooldown: guard.1.active(now) };
             (view, guard.0.take_transitions())
         };
         self.announce(&cell.key, &transitions);

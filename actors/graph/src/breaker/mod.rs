@@ -6,6 +6,7 @@
 mod actor;
 mod board;
 mod cooldown;
+mod phase;
 mod state;
 mod window;
 
@@ -17,7 +18,6 @@ pub use board::{
     BreakerBoard, CallPermit, Committed, RejectReason, Rejected, TargetView, TransitionObserver,
 };
 pub use cooldown::{Cooldown, Cooling};
-pub use state::{
-    BreakerState, BreakerView, FORGIVEN_AFTER, Override, PERMIT_LEASE, Phase, Ticket, Transition,
-};
+pub use phase::{BreakerView, Override, Phase, Transition};
+pub use state::{BreakerState, FORGIVEN_AFTER, PERMIT_LEASE, Ticket};
 pub use window::Counts;

@@ -7,7 +7,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use crate::target::OTHER;
 pub use latency::{Latencies, LatencyAverage};
 pub use strategy::Choice;
-pub use crate::target::OTHER;
 pub use table::{ListedModel, Owner, Resolved, RouteProblem, RouteTable, Target};

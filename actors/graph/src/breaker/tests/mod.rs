@@ -1,0 +1,4 @@
+//! The breaker's machine and what is built on it.
+
+mod board;
+mod state;
