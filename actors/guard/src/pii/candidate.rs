@@ -24,13 +24,11 @@ pub(crate) struct Candidate {
     pub(crate) proof: Proof,
     /// Breaks ties between kinds of one proof: the stricter check is higher, 0 to 9.
     pub(crate) rank: u8,
-    /// A pattern of the operator brings its own score; `None` for the built-in kinds.
-    pub(crate) fixed_score: Option<f32>,
 }
 
 impl Candidate {
     pub(crate) fn new(entity: Entity, start: usize, end: usize, proof: Proof, rank: u8) -> Self {
-        Self { entity, start, end, proof, rank, fixed_score: None }
+        Self { entity, start, end, proof, rank }
     }
 }
 

@@ -15,6 +15,8 @@ use super::words;
 const COUNTER_REACH: usize = 30;
 /// How near a counter-word must be to speak against a convincing number: `Order 4111 ...`, not `the order of my card 4111`.
 const COUNTER_NEAR: u8 = 12;
+/// A counter-word may stand this much nearer: `taxpayer ID 123` speaks of a taxpayer.
+const ID_SLACK: u8 = 4;
 /// Longest `key=` that is read as a key, in bytes.
 const KEY_REACH: usize = 44;
 /// Most bytes the automaton reads on one side.
@@ -45,7 +47,7 @@ impl Context {
     /// Returns the distance of the nearest context word of `entity` when no counter-word is nearer.
     pub(crate) fn supports(&self, entity: &Entity) -> Option<u8> {
         let distance = index_of(entity).and_then(|index| self.distance.get(usize::from(index)).copied())?;
-        (distance != u8::MAX && distance <= self.counter).then_some(distance)
+        (distance != u8::MAX && distance <= self.counter.saturating_add(ID_SLACK)).then_some(distance)
     }
 
     /// Says whether a counter-word speaks about the candidate; a convincing one is only doubted from close by.

@@ -1,12 +1,11 @@
 //! Puts the stages together: prefilter, detectors, context, threshold, overlaps.
 
-use std::collections::BTreeMap;
-
-use super::candidate::{Candidate, Candidates, Finding, Proof};
+use super::candidate::{Candidate, Candidates, Finding};
 use super::config::{self, Pattern, PiiConfig, PiiConfigError};
-use super::context::{Lexicon, index_of, reach};
+use super::context::{Lexicon, index_of};
 use super::entity::Entity;
 use super::groups::Groups;
+use super::judge::{Sieve, Survey, keep_best};
 use super::prefilter::{Literal, Place, Prefilter, places};
 use super::secrets::{self, Assigned};
 use super::text::Text;
@@ -17,11 +16,12 @@ use super::{ids, net, numbers, phone};
 /// Holds no state of a text: one engine serves all requests of a configuration, from any thread.
 pub struct PiiEngine {
     prefilter: Prefilter,
-    lexicon: Lexicon,
+    pub(super) lexicon: Lexicon,
     /// Bit per index of [`Entity::ALL`].
     enabled: u64,
-    threshold: f32,
-    allow_list: Vec<String>,
+    pub(super) threshold: f32,
+    /// Sorted.
+    pub(super) allow_list: Vec<String>,
     patterns: Vec<Pattern>,
     pass_private_ips: bool,
 }
@@ -36,23 +36,6 @@ impl std::fmt::Debug for PiiEngine {
             .field("patterns", &self.patterns.len())
             .finish_non_exhaustive()
     }
-}
-
-/// Everything one look at a text yields.
-pub(crate) struct Survey {
-    /// What reached the threshold, with overlaps.
-    pub(crate) scored: Vec<Scored>,
-    /// Where the first thing begins that further text could complete or change; `None` when nothing follows.
-    pub(crate) open: Option<usize>,
-}
-
-/// A candidate with its score.
-#[derive(Debug, Clone)]
-pub(crate) struct Scored {
-    pub(crate) candidate: Candidate,
-    score: f32,
-    /// Certain kinds come before kinds with a context word, those before the rest.
-    tier: u8,
 }
 
 impl PiiEngine {
@@ -94,58 +77,45 @@ impl PiiEngine {
     /// Says whether `word` could be growing into a token with a vendor prefix.
     pub(crate) fn may_begin_secret(&self, word: &str) -> bool {
         self.enabled(&Entity::Secret)
-            && secrets::FORMATS.iter().map(|format| format.prefix).chain(["eyJ"]).any(|prefix| {
-                (prefix.starts_with(word) && word.len() >= 2)
-                    || word.starts_with(prefix)
-                    || word.starts_with(prefix.trim_end_matches(['-', '_', '.']))
-            })
+            && secrets::FORMATS
+                .iter()
+                .map(|format| format.prefix)
+                .chain(["eyJ"])
+                .any(|prefix| (prefix.starts_with(word) && word.len() >= 2) || word.starts_with(prefix))
     }
 
-    fn enabled(&self, entity: &Entity) -> bool {
+    pub(super) fn enabled(&self, entity: &Entity) -> bool {
         index_of(entity).is_some_and(|index| self.enabled & 1_u64 << index != 0)
     }
 
     /// Collects and judges what is in `text`; what begins before `from` is left out, `whole` says that nothing follows.
     pub(crate) fn survey(&self, text: &str, from: usize, whole: bool) -> Survey {
         let view = Text::new(text);
-        let mut candidates = Candidates::new();
-        let mut open: Option<usize> = None;
-        places(view.bytes, |place| self.at_place(view, place, &mut candidates));
+        let mut sieve = Sieve::new(self, text, from, whole);
+        // Candidates are judged place by place, so that memory grows with findings, not with look-alikes.
+        let mut scratch = Candidates::new();
+        places(view.bytes, |place| {
+            self.at_place(view, place, &mut scratch);
+            sieve.take(&mut scratch);
+        });
         if self.enabled(&Entity::Secret) || self.enabled(&Entity::Url) {
             let mut last_block_end = 0;
             self.prefilter.literals(view.bytes, |literal, start, end| {
-                let cut = literal_at(view, literal, start, end, whole, &mut last_block_end, &mut candidates);
-                open = match (open, cut.filter(|cut| *cut >= from)) {
-                    (Some(open), Some(cut)) => Some(open.min(cut)),
-                    (open, cut) => open.or(cut),
-                };
+                let cut = literal_at(view, literal, start, end, whole, &mut last_block_end, &mut scratch);
+                sieve.take(&mut scratch);
+                if let Some(cut) = cut {
+                    sieve.leave_open(cut);
+                }
             });
         }
-        candidates.retain(|candidate| candidate.start >= from && self.enabled(&candidate.entity));
         for pattern in &self.patterns {
             let mut at = from;
             while let Some(found) = pattern.regex.find_at(text, at) {
-                candidates.push(Candidate {
-                    entity: pattern.entity.clone(),
-                    start: found.start(),
-                    end: found.end(),
-                    proof: Proof::Sure,
-                    rank: 9,
-                    fixed_score: Some(pattern.score),
-                });
+                sieve.take_pattern(&pattern.entity, found.range(), pattern.score);
                 at = found.end();
             }
         }
-        if !whole {
-            candidates.retain(|candidate| {
-                let settled = settled_at(text, candidate) <= text.len();
-                if !settled {
-                    open = Some(open.map_or(candidate.start, |open| open.min(candidate.start)));
-                }
-                settled
-            });
-        }
-        Survey { scored: self.judge(text, candidates), open }
+        sieve.finish()
     }
 
     fn at_place(&self, text: Text<'_>, place: Place, out: &mut Candidates) {
@@ -200,104 +170,6 @@ impl PiiEngine {
             secrets::quoted_key(text, value, out);
         }
     }
-
-    /// Scores the candidates and drops those below the threshold or on the allow-list.
-    fn judge(&self, text: &str, candidates: Candidates) -> Vec<Scored> {
-        let view = Text::new(text);
-        let mut cached: Option<(usize, usize, super::context::Context)> = None;
-        candidates
-            .into_iter()
-            .filter_map(|candidate| {
-                let (score, tier) = if let Some(score) = candidate.fixed_score {
-                    (score, 3)
-                } else if candidate.proof == Proof::Sure {
-                    (0.95 + f32::from(candidate.rank) * 0.005, 3)
-                } else {
-                    let place = (candidate.start, candidate.end);
-                    if cached.as_ref().is_none_or(|(start, end, _)| (*start, *end) != place) {
-                        cached = Some((place.0, place.1, self.lexicon.read(view, place.0, place.1)));
-                    }
-                    let lettered = view.slice(place.0, place.1).iter().any(u8::is_ascii_alphabetic);
-                    cached.as_ref().map_or((0.0, 0), |(_, _, context)| weigh(&candidate, context, lettered))
-                };
-                let value = text.get(candidate.start..candidate.end)?;
-                let kept = score >= self.threshold
-                    && self.allow_list.binary_search_by(|allowed| allowed.as_str().cmp(value)).is_err();
-                kept.then_some(Scored { candidate, score, tier })
-            })
-            .collect()
-    }
-}
-
-/// Returns from which length of text on nothing about the candidate can change.
-fn settled_at(text: &str, candidate: &Candidate) -> usize {
-    match candidate.proof {
-        Proof::Sure => candidate.end + 4,
-        _ => reach(Text::new(text), candidate.end),
-    }
-}
-
-/// Weighs shape against context.
-fn weigh(candidate: &Candidate, context: &super::context::Context, lettered: bool) -> (f32, u8) {
-    let bonus = f32::from(candidate.rank) * 0.004;
-    if let Some(distance) = context.supports(&candidate.entity) {
-        let base = match candidate.proof {
-            Proof::Sure | Proof::Firm => 0.90,
-            Proof::Checked => 0.85,
-            Proof::Shape => 0.70,
-        };
-        return (base + bonus + (1.0 - f32::from(distance.min(120)) / 120.0) * 0.05, 2);
-    }
-    let base = match candidate.proof {
-        // A counter-word speaks about numbers; a check letter outweighs it.
-        _ if context.objects(candidate.proof) && !(lettered && candidate.proof == Proof::Firm) => 0.25,
-        Proof::Sure | Proof::Firm => 0.75,
-        Proof::Checked if context.standalone => 0.55,
-        Proof::Checked => 0.40,
-        Proof::Shape => 0.15,
-    };
-    (base + bonus, 1)
-}
-
-/// Keeps the best of overlapping candidates, in order of place.
-pub(crate) fn keep_best(mut scored: Vec<Scored>) -> Vec<Finding> {
-    scored.sort_by(|left, right| {
-        let length = |one: &Scored| one.candidate.end - one.candidate.start;
-        right
-            .tier
-            .cmp(&left.tier)
-            .then_with(|| right.score.total_cmp(&left.score))
-            .then_with(|| length(right).cmp(&length(left)))
-            .then_with(|| left.candidate.start.cmp(&right.candidate.start))
-            .then_with(|| left.candidate.entity.cmp(&right.candidate.entity))
-    });
-    let mut kept: BTreeMap<usize, Finding> = BTreeMap::new();
-    for one in scored {
-        let Candidate { entity, start, end, .. } = one.candidate;
-        let before = kept.range(..end).next_back().is_some_and(|(_, other)| other.end > start);
-        if !before && end > start {
-            kept.insert(start, Finding { entity, start, end, score: one.score.min(1.0) });
-        }
-    }
-    kept.into_values().collect()
-}
-
-/// Merges findings of an outside engine into native ones: on an overlap the higher score wins, then the longer span.
-///
-/// Both lists are of the same text, in byte offsets; the answer is in order and without overlaps.
-#[must_use]
-pub fn merge_findings(native: Vec<Finding>, outside: Vec<Finding>) -> Vec<Finding> {
-    let scored = native
-        .into_iter()
-        .chain(outside)
-        .filter(|finding| finding.end > finding.start)
-        .map(|finding| Scored {
-            score: if finding.score.is_finite() { finding.score } else { 0.0 },
-            tier: 0,
-            candidate: Candidate::new(finding.entity, finding.start, finding.end, Proof::Sure, 0),
-        })
-        .collect();
-    keep_best(scored)
 }
 
 /// Runs the detector of a literal; answers where something cut off begins.

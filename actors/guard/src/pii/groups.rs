@@ -115,7 +115,7 @@ pub(crate) fn begins(text: Text<'_>, start: usize) -> bool {
     match previous {
         b'.' | b',' => !further.is_ascii_digit() || previous == b',',
         b'-' | b'/' | b'+' | b'@' | b'%' | b'\\' | b'~' => !word(further),
-        b'#' | b'$' => false,
+        b'$' => false,
         _ => true,
     }
 }

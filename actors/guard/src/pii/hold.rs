@@ -12,7 +12,9 @@
 //!
 //! Detectors read bounded stretches, so these are all the ways in which a later byte can reach back.
 
-use super::engine::{PiiEngine, Survey};
+use super::checks::nino_prefix;
+use super::engine::PiiEngine;
+use super::judge::Survey;
 use super::text::{Text, floor_boundary, word};
 use super::vault::{MAX_MASK, mask_byte};
 
@@ -110,8 +112,7 @@ fn chain(text: Text<'_>, run: usize) -> usize {
         let opening = piece.iter().all(|byte| !byte.is_ascii_alphanumeric());
         let capitals = piece.len() <= 4 && piece.iter().all(|byte| byte.is_ascii_uppercase());
         // Two letters may be the prefix of a national insurance number, whatever punctuation precedes them.
-        let pair = [1, 2].iter().all(|back| text.before(gap, *back).is_ascii_alphabetic())
-            && !word(text.before(gap, 3));
+        let pair = nino_prefix(text.before(gap, 2), text.before(gap, 1)) && !word(text.before(gap, 3));
         if start == gap && text.before(gap, 1) != b'(' {
             // A bracket opens the number: `(415) 555`.
             return if text.slice(gap, cursor).contains(&b'(') && next_is_number { gap } else { begin };

@@ -39,6 +39,10 @@ pub(crate) fn email(text: Text<'_>, at: usize, out: &mut Candidates) {
     }
     let stop = text.run(at + 1, DOMAIN, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
     let Some(end) = domain_end(text, at + 1, stop) else { return };
+    // `git@host:path` is where a repository is.
+    if local == b"git" && matches!(text.at(end), b':' | b'/') {
+        return;
+    }
     out.push(Candidate::new(Entity::EmailAddress, start, end, Proof::Sure, 5));
 }
 
@@ -117,7 +121,7 @@ pub(crate) fn ipv4(text: Text<'_>, start: usize, pass_private: bool, out: &mut C
 
 /// Says whether the word before `start` makes the four numbers a version or a section.
 fn after_version_word(text: Text<'_>, start: usize) -> bool {
-    const WORDS: [&[u8]; 12] = [
+    const WORDS: [&[u8]; 13] = [
         b"version",
         b"versions",
         b"ver",
@@ -130,6 +134,7 @@ fn after_version_word(text: Text<'_>, start: usize) -> bool {
         b"section",
         b"chapter",
         b"driver",
+        b"kernel",
     ];
     let end = text.run_back(start, 4, |byte| matches!(byte, b' ' | b':' | b'=' | b'"' | b'.' | b'#'));
     let begin = text.run_back(end, 12, |byte| byte.is_ascii_alphabetic());
@@ -289,7 +294,10 @@ mod tests {
     fn addresses_end_where_the_sentence_goes_on() {
         assert_eq!(emails("mail ann.lee+x@corp.example.co.uk."), ["ann.lee+x@corp.example.co.uk"]);
         assert_eq!(emails("<a@b.de>, (c@d.fr)"), ["a@b.de", "c@d.fr"]);
-        assert!(emails("x@2.0, a..b@c.de, @property, user@host, svc@10.0.0.5").is_empty());
+        assert!(
+            emails("x@2.0, a..b@c.de, @property, user@host, svc@10.0.0.5, git@code.example.com:a/b")
+                .is_empty()
+        );
     }
 
     #[test]

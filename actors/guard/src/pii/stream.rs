@@ -13,9 +13,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::candidate::Finding;
-use super::engine::{PiiEngine, Survey, keep_best};
+use super::engine::PiiEngine;
 use super::entity::Entity;
 use super::hold::{plain, safe_cut};
+use super::judge::{Survey, keep_best};
 use super::redact::push_escaped;
 use super::text::floor_boundary;
 use super::vault::{Mask, Origin, Vault, masks};
@@ -89,6 +90,18 @@ impl TextStream {
             escape: Escape::None,
             in_string: false,
         }
+    }
+
+    /// Redacts and restores a text that is there as a whole.
+    #[must_use]
+    pub fn whole(options: StreamOptions, text: &str, vault: &mut Vault) -> (String, BTreeMap<Entity, u32>) {
+        let mut stream = Self::new(options);
+        if stream.options.redact.is_none() && !stream.options.restore {
+            return (text.to_owned(), BTreeMap::new());
+        }
+        stream.append(text);
+        let out = stream.flush(vault);
+        (out, std::mem::take(&mut stream.counts))
     }
 
     /// Returns how many bytes are held back.

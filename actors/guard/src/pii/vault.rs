@@ -1,11 +1,11 @@
 //! Which mask stands for which value, for one conversation.
 //!
 //! A mask is `[EMAIL_ADDRESS_1]`: the kind and a number that counts up per kind; the same value has the same number. A text
-//! may itself hold something that looks like a mask. [`Vault::reserve`] takes such numbers out of circulation, so a mask
+//! may itself hold something that looks like a mask. [`Vault::reserve`] makes ours start above such numbers, so a mask
 //! of ours never equals a literal of the caller; where a number was already given away, the literal itself is masked
 //! (`[LITERAL_1]`) and comes back like any value. Either way a mask in an answer means one thing only.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use zeroize::Zeroize;
 
@@ -35,13 +35,13 @@ struct Entry {
 
 #[derive(Default)]
 struct Kind {
-    next: u32,
+    /// Highest number given out or seen in a literal.
+    highest: u32,
     entries: Vec<Entry>,
     /// Position in `entries` by number.
     by_number: BTreeMap<u32, usize>,
     /// Positions in `entries` by hash of the value; the value itself is stored once, so that it can be wiped.
     by_hash: HashMap<u64, Vec<usize>>,
-    reserved: HashSet<u32>,
 }
 
 /// Values and masks of one conversation. Wiped when dropped; `Debug` prints counts only.
@@ -51,6 +51,8 @@ pub struct Vault {
     hasher: ahash::RandomState,
     values: usize,
     overflowed: u64,
+    /// Highest number of literals whose kind is no built-in one: bounded, however many names a text makes up.
+    highest_other: u32,
 }
 
 impl std::fmt::Debug for Vault {
@@ -101,14 +103,13 @@ impl Vault {
     /// Call it for every text of a request before the first is redacted.
     pub fn reserve(&mut self, text: &str) {
         for mask in masks(text) {
-            if self.lookup(&mask.kind, mask.number).is_none() && self.reserved_total() < MAX_VALUES {
-                self.kinds.entry(mask.kind).or_default().reserved.insert(mask.number);
+            if built_in(&mask.kind) {
+                let kind = self.kinds.entry(mask.kind).or_default();
+                kind.highest = kind.highest.max(mask.number);
+            } else {
+                self.highest_other = self.highest_other.max(mask.number);
             }
         }
-    }
-
-    fn reserved_total(&self) -> usize {
-        self.kinds.values().map(|kind| kind.reserved.len()).sum()
     }
 
     /// Returns the mask of `value`, a new one when the value is new.
@@ -138,20 +139,18 @@ impl Vault {
                 return format!("[{name}_{}]", entry.number);
             }
         }
-        if full {
+        let seen = if built_in(name) { kind.highest } else { kind.highest.max(self.highest_other) };
+        let Some(number) = seen.checked_add(1).filter(|_| !full) else {
             self.overflowed += 1;
             return format!("[{name}]");
-        }
-        kind.next += 1;
-        while kind.reserved.contains(&kind.next) {
-            kind.next += 1;
-        }
+        };
+        kind.highest = number;
         let position = kind.entries.len();
-        kind.entries.push(Entry { number: kind.next, value: value.to_owned(), origin });
-        kind.by_number.insert(kind.next, position);
+        kind.entries.push(Entry { number, value: value.to_owned(), origin });
+        kind.by_number.insert(number, position);
         kind.by_hash.entry(hash).or_default().push(position);
         self.values += 1;
-        format!("[{name}_{}]", kind.next)
+        format!("[{name}_{number}]")
     }
 
     /// Returns the value of a mask that was given out.
@@ -172,6 +171,10 @@ impl Vault {
             })
         })
     }
+}
+
+fn built_in(name: &str) -> bool {
+    name == LITERAL || Entity::ALL.iter().any(|entity| entity.name() == name)
 }
 
 /// Something that looks like a mask.
@@ -228,8 +231,10 @@ mod tests {
     fn reserved_numbers_are_never_given() {
         let mut vault = Vault::new();
         vault.reserve(r"what is [EMAIL_ADDRESS_1] or [EMAIL\_ADDRESS\_3]?");
-        assert_eq!(vault.mask(&Entity::EmailAddress, "a@b.de", Origin::Caller), "[EMAIL_ADDRESS_2]");
-        assert_eq!(vault.mask(&Entity::EmailAddress, "c@d.fr", Origin::Caller), "[EMAIL_ADDRESS_4]");
+        assert_eq!(vault.mask(&Entity::EmailAddress, "a@b.de", Origin::Caller), "[EMAIL_ADDRESS_4]");
+        vault.reserve("[TICKET_7]");
+        let ticket = Entity::Custom("TICKET".into());
+        assert_eq!(vault.mask(&ticket, "TK-1", Origin::Caller), "[TICKET_8]");
     }
 
     #[test]

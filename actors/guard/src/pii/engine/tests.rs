@@ -1,7 +1,7 @@
 //! Whole-engine cases: what is found, what is not, and what the operator can change.
 
 use super::*;
-use crate::pii::{MAX_PATTERNS, PatternConfig};
+use crate::pii::{MAX_PATTERNS, PatternConfig, merge_findings};
 
 fn engine_with(change: impl FnOnce(&mut PiiConfig)) -> PiiEngine {
     let mut config = PiiConfig { entities: vec!["all".to_owned()], ..PiiConfig::default() };

@@ -142,15 +142,9 @@ pub(crate) fn pem(text: Text<'_>, start: usize, whole: bool, out: &mut Candidate
     if body - label_end != 5 {
         return None;
     }
-    // In JSON and in source code a line break is the two characters `\n`.
-    let inside = |byte: u8| {
-        base64(byte)
-            || byte.is_ascii_whitespace()
-            || matches!(byte, b':' | b',' | b'-' | b'\\' | b'"' | b'\'' | b'.' | b'(' | b')' | b'#')
-    };
     let limit = start + BLOCK;
-    let window = text.slice(body, limit);
-    if let Some(found) = memchr::memmem::find(window, b"-----END") {
+    let stop = block_run(text, body, limit);
+    if let Some(found) = memchr::memmem::find(text.slice(body, stop), b"-----END") {
         let tail = body + found + b"-----END".len();
         let label_stop =
             text.run(tail, LABEL, |byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ');
@@ -158,28 +152,44 @@ pub(crate) fn pem(text: Text<'_>, start: usize, whole: bool, out: &mut Candidate
         if end == text.len() && end - label_stop < 5 && !whole {
             return open();
         }
-        if found >= 16
-            && text.slice(body, body + found).iter().all(|byte| inside(*byte))
-            && !placeholder(text.slice(body, body + found))
-        {
-            push(out, start, end.min(limit), 9);
+        if found >= 16 && !placeholder(text.slice(body, body + found)) {
+            push(out, start, end, 9);
         }
         return None;
     }
-    // Without an end the block reaches as far as its characters do.
-    let mut end = text.run(body, limit.saturating_sub(body), |byte| {
-        base64(byte) || matches!(byte, b'\n' | b'\r' | b'\\' | b'-')
-    });
-    if end == text.len() && end < limit && !whole {
+    if stop == text.len() && stop < limit && !whole {
         return open();
     }
-    while end > body && !base64(text.before(end, 1)) {
-        end -= 1;
-    }
+    // Without an end the block reaches as far as its characters do.
+    let end = text.run_back(stop, stop - body, |byte| !base64(byte));
     if end - body >= 40 {
         push(out, start, end, 8);
     }
     None
+}
+
+/// Returns where the body of a key block stops being one: base64 in lines, with headers, quotes and indentation.
+///
+/// Blanks are allowed only where lines are joined or headers have them, so that a sentence about key blocks ends the block
+/// at its first word. In JSON and source code a line break is the two characters `\n`.
+fn block_run(text: Text<'_>, body: usize, limit: usize) -> usize {
+    let mut line = 0_usize;
+    let mut previous = b'-';
+    let window = text.slice(body, limit);
+    for (offset, byte) in window.iter().enumerate() {
+        let blank_fits = line >= 32
+            || previous.is_ascii_whitespace()
+            || matches!(previous, b':' | b',' | b'"' | b'\'' | b'-' | b'\\');
+        match byte {
+            b' ' if !blank_fits => return body + offset,
+            b' ' | b'\n' | b'\r' | b'\t' => line = 0,
+            b':' | b',' | b'-' | b'\\' | b'"' | b'\'' => {}
+            byte if base64(*byte) => line += 1,
+            _ => return body + offset,
+        }
+        previous = *byte;
+    }
+    body + window.len()
 }
 
 /// Looks for a password in the address whose `://` is at `colon`.

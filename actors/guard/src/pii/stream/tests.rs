@@ -185,6 +185,23 @@ fn held_back_bytes_are_bounded_and_nothing_is_lost() {
 }
 
 #[test]
+fn key_block_that_begins_twice_and_talk_about_key_blocks_are_settled_alike() {
+    let engine = engine();
+    let block =
+        SAMPLES.iter().map(|(_, value)| *value).find(|value| value.starts_with("-----BEGIN")).unwrap();
+    for text in [
+        format!("{}{block}", &block[..70]),
+        format!("It begins with -----BEGIN PRIVATE KEY----- and {block} follows"),
+    ] {
+        assert_eq!(streamed(&engine, (0..text.len()).map(|at| &text[at..=at])), whole(&engine, &text));
+    }
+    let mut vault = Vault::new();
+    let mut stream = TextStream::new(options(&engine));
+    let out = stream.push("It begins with -----BEGIN PRIVATE KEY----- and then goes up ", &mut vault);
+    assert!(out.ends_with("goes up "), "{out}");
+}
+
+#[test]
 fn rows_of_numbers_are_not_held_back() {
     let engine = engine();
     let mut vault = Vault::new();
@@ -318,10 +335,79 @@ proptest! {
 
 fn test_engine() -> &'static Arc<PiiEngine> {
     static ENGINE: std::sync::OnceLock<Arc<PiiEngine>> = std::sync::OnceLock::new();
+    ENGINE.get_or_init(engine)
+}
+
+fn engine_with_patterns() -> &'static Arc<PiiEngine> {
+    static ENGINE: std::sync::OnceLock<Arc<PiiEngine>> = std::sync::OnceLock::new();
     ENGINE.get_or_init(|| {
-        let pattern =
-            PatternConfig { name: "TICKET".to_owned(), pattern: r"\bTK-[0-9]{3,5}\b".to_owned(), score: 0.9 };
-        let _ = PiiEngine::new(&PiiConfig { patterns: vec![pattern], ..PiiConfig::default() });
-        engine()
+        let pattern = |name: &str, pattern: &str| PatternConfig {
+            name: name.to_owned(),
+            pattern: pattern.to_owned(),
+            score: 0.9,
+        };
+        let patterns = vec![
+            pattern("TICKET", r"\bTK-[0-9]{3,5}\b"),
+            pattern("SALUTATION", r"(?m)^Dear [A-Z][a-z]{1,10}( [A-Z][a-z]{1,10})?$"),
+        ];
+        Arc::new(PiiEngine::new(&PiiConfig { patterns, ..PiiConfig::default() }).unwrap())
     })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn stream_equals_whole_with_patterns_of_the_operator(
+        fragments in prop::collection::vec(
+            prop_oneof![
+                prop::sample::select(vec!["TK-1234", "TK-12", "Dear Ann", "Dear Ann Lee", "\n", " ", "x", "a@b.de", "-"])
+                    .prop_map(str::to_owned),
+                "[A-Za-z0-9 ]{1,6}",
+            ],
+            1..16,
+        ),
+        sizes in prop::collection::vec(1_usize..12, 1..6),
+    ) {
+        let engine = engine_with_patterns();
+        let text = fragments.concat();
+        let pieces = cuts(&text, &sizes);
+        prop_assert_eq!(streamed(engine, pieces.iter().map(String::as_str)), whole(engine, &text));
+    }
+
+    #[test]
+    fn streamed_json_stays_json_and_equals_one_piece(
+        fragments in prop::collection::vec(fragment(), 1..12),
+        number in 4_111_111_111_111_100_u64..4_111_111_111_111_120,
+        sizes in prop::collection::vec(1_usize..16, 1..6),
+    ) {
+        let text = serde_json::json!({"text": fragments.join(" "), "card": number, "list": fragments}).to_string();
+        let options = StreamOptions { redact: Some(Arc::clone(test_engine())), restore: true, json: true };
+        let (expected, _) = TextStream::whole(options.clone(), &text, &mut Vault::new());
+        prop_assert!(serde_json::from_str::<serde_json::Value>(&expected).is_ok(), "{}", expected);
+        let mut vault = Vault::new();
+        let mut stream = TextStream::new(options);
+        let mut out: String = cuts(&text, &sizes).iter().map(|piece| stream.push(piece, &mut vault)).collect();
+        out.push_str(&stream.flush(&mut vault));
+        prop_assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn deadlines_send_no_value_and_lose_no_other_text(
+        index in 0..SAMPLES.len(),
+        sizes in prop::collection::vec(1_usize..9, 1..6),
+    ) {
+        let (label, value) = SAMPLES[index];
+        let text = format!("Well then: {label}{value} and so on");
+        let mut vault = Vault::new();
+        let mut stream = TextStream::new(options(test_engine()));
+        let mut out = String::new();
+        for piece in cuts(&text, &sizes) {
+            out.push_str(&stream.push(&piece, &mut vault));
+            out.push_str(&stream.deadline(&mut vault));
+        }
+        out.push_str(&stream.flush(&mut vault));
+        prop_assert!(!out.contains(value), "{}", out);
+        prop_assert!(out.starts_with("Well then: ") && out.ends_with(" and so on"), "{}", out);
+    }
 }
