@@ -1,6 +1,7 @@
 //! The actors themselves and the graph that wires them.
 
 pub mod attempt;
+pub mod audit;
 pub mod breaker;
 pub mod cost;
 pub mod limiter;

@@ -18,9 +18,12 @@ pub mod chain;
 mod config;
 mod embedded;
 mod error;
+mod head_file;
+mod lock;
 mod query;
 mod record;
 mod slots;
+mod stream;
 mod trail;
 mod writer;
 
@@ -31,4 +34,5 @@ pub use query::{
 };
 pub use record::{Intent, MAX_TEXT, format_ms, parse_ms};
 pub use slots::{Receipt, Slot};
+pub use stream::StreamSettings;
 pub use trail::{AuditReader, AuditTrail, Export};

@@ -269,3 +269,35 @@ impl<'a> PageBuilder<'a> {
 pub(crate) fn head_of(row: &StoredRow) -> Head {
     Head { sequence: row.sequence, hash: row.hash }
 }
+
+/// Says whether search columns are those of a row.
+pub(crate) fn agree(columns: &[u8], canonical: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        timestamp: String,
+        status: u16,
+        provider: Option<String>,
+        model: Option<String>,
+        key: Option<String>,
+        #[serde(default)]
+        event: Option<serde::de::IgnoredAny>,
+    }
+    let (Ok(found), Ok(named)) = (Facets::from_bytes(columns), serde_json::from_slice::<Named>(canonical))
+    else {
+        return false;
+    };
+    let record = AuditRecord {
+        timestamp: named.timestamp,
+        status: named.status,
+        provider: named.provider,
+        model: named.model,
+        key: named.key,
+        ..Default::default()
+    };
+    let mut expected = Facets::of(&record, found.appended_ms);
+    expected.is_event = named.event.is_some();
+    if super::record::parse_ms(&record.timestamp).is_none() {
+        expected.arrived_ms = found.arrived_ms;
+    }
+    found == expected
+}

@@ -10,6 +10,7 @@ use super::error::AuditError;
 use super::query::{AuditStats, Page, Query, StoredRow, VerifyRange, VerifyReport};
 use super::record::Intent;
 use super::slots::{Receipt, Shared, Slot};
+use super::stream::{Stream, StreamReader, StreamSettings};
 use super::writer;
 
 /// An open audit trail with its writer thread. Clones share it; close it before the last one goes.
@@ -29,6 +30,18 @@ impl AuditTrail {
         let (embedded, opened) = Embedded::open(&config.directory, &chain)?;
         let reader = AuditReader(Source::Embedded(embedded.reader()));
         Self::start(Box::new(embedded), opened, reader, config)
+    }
+
+    /// Opens the daemon's chain in Redis and starts its writer. The configured directory keeps the chain's id and a copy of
+    /// its head.
+    ///
+    /// # Errors
+    /// [`AuditError::Locked`] if another process has the directory, [`AuditError::Redis`] if Redis does not answer.
+    pub fn open_stream(config: &AuditConfig, settings: StreamSettings) -> Result<Self, AuditError> {
+        let chain = uuid::Uuid::now_v7().simple().to_string();
+        let (stream, opened) = Stream::open(config.directory.clone(), settings, &chain)?;
+        let reader = AuditReader(Source::Stream(stream.reader()));
+        Self::start(Box::new(stream), opened, reader, config)
     }
 
     fn start(
@@ -78,6 +91,7 @@ impl AuditTrail {
 #[derive(Clone)]
 enum Source {
     Embedded(EmbeddedReader),
+    Stream(StreamReader),
 }
 
 /// Answers questions about a trail. Every call blocks on the disk or on Redis.
@@ -100,6 +114,7 @@ impl AuditReader {
     pub fn page(&self, query: &Query) -> Result<Page, AuditError> {
         match &self.0 {
             Source::Embedded(reader) => reader.page(query),
+            Source::Stream(reader) => reader.page(query),
         }
     }
 
@@ -110,6 +125,7 @@ impl AuditReader {
     pub fn get(&self, request_id: &str) -> Result<Option<StoredRow>, AuditError> {
         match &self.0 {
             Source::Embedded(reader) => reader.get(request_id),
+            Source::Stream(reader) => reader.get(request_id),
         }
     }
 
@@ -120,6 +136,7 @@ impl AuditReader {
     pub fn rows_after(&self, sequence: u64, limit: usize) -> Result<Vec<StoredRow>, AuditError> {
         match &self.0 {
             Source::Embedded(reader) => reader.rows_after(sequence, limit),
+            Source::Stream(reader) => reader.rows_after(sequence, limit),
         }
     }
 
@@ -130,6 +147,18 @@ impl AuditReader {
     pub fn verify(&self, range: VerifyRange) -> Result<VerifyReport, AuditError> {
         match &self.0 {
             Source::Embedded(reader) => reader.verify(range),
+            Source::Stream(reader) => reader.verify(range),
+        }
+    }
+
+    /// Verifies the chain of every daemon that shares the store; the embedded store has one.
+    ///
+    /// # Errors
+    /// What the store says; a break is a result.
+    pub fn verify_all(&self) -> Result<Vec<VerifyReport>, AuditError> {
+        match &self.0 {
+            Source::Embedded(reader) => Ok(vec![reader.verify(VerifyRange::default())?]),
+            Source::Stream(reader) => reader.verify_all(),
         }
     }
 
@@ -140,6 +169,7 @@ impl AuditReader {
     pub fn stats(&self) -> Result<AuditStats, AuditError> {
         match &self.0 {
             Source::Embedded(reader) => reader.stats(),
+            Source::Stream(reader) => reader.stats(),
         }
     }
 
@@ -150,6 +180,7 @@ impl AuditReader {
     pub fn head_sequence(&self) -> Result<u64, AuditError> {
         match &self.0 {
             Source::Embedded(reader) => Ok(reader.head()?.sequence),
+            Source::Stream(reader) => reader.head_sequence(),
         }
     }
 

@@ -226,8 +226,10 @@ impl Writer {
         if let Some(anchor) = self.pending.anchor.take() {
             self.expiring = Some(anchor);
         }
+        let kept = self.succeeded(places, counts);
+        // The rows are on disk, whatever became of the copy of the head.
         self.pending.answer(&Ok(()));
-        self.succeeded(places, counts)
+        kept
     }
 
     fn succeeded(&mut self, places: usize, counts: (u64, u64)) -> Result<(), AuditError> {

@@ -9,5 +9,6 @@ mod kill;
 mod paging;
 mod python;
 mod slots;
+mod stream;
 mod support;
 mod tamper;

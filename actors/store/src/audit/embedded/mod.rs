@@ -12,8 +12,6 @@ use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 use sentinel_domain::audit::{AuditEvent, RecoveryReason};
 use serde::Deserialize;
 
-use self::head_file::{HeadFile, KeptHead};
-use self::lock::DirectoryLock;
 use self::tables::{
     ANCHOR, BY_REQUEST, CHAIN, CLEAN, ENTRIES, ENTRY_COUNT, EVENT_COUNT, FACETS, HEAD, META, OPEN,
     meta_count, meta_head, split_row,
@@ -21,10 +19,10 @@ use self::tables::{
 use super::batch::{Backend, Batch, Expired, Facets, Opened, Reopened};
 use super::chain::Head;
 use super::error::AuditError;
+use super::head_file::{HeadFile, KeptHead};
+use super::lock::DirectoryLock;
 use super::record::Intent;
 
-mod head_file;
-mod lock;
 mod read;
 mod tables;
 pub(crate) use read::EmbeddedReader;

@@ -7,11 +7,11 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 use super::super::batch::Facets;
 use super::super::chain::{BreakKind, Head, Row, Verifier};
 use super::super::error::AuditError;
+use super::super::head_file::HeadFile;
+use super::super::lock::DirectoryLock;
 use super::super::query::{
-    AuditStats, Page, PageBuilder, Query, StoredRow, VerifyRange, VerifyReport, head_of,
+    AuditStats, Page, PageBuilder, Query, StoredRow, VerifyRange, VerifyReport, agree, head_of,
 };
-use super::head_file::HeadFile;
-use super::lock::DirectoryLock;
 use super::tables::{
     ANCHOR, BY_REQUEST, CHAIN, ENTRIES, ENTRY_COUNT, EVENT_COUNT, FACETS, HEAD, META, meta_count, meta_head,
     split_row,
@@ -224,36 +224,4 @@ fn bounds(
         }
     }
     Ok((first, last))
-}
-
-/// Says whether search columns are those of a row.
-fn agree(columns: &[u8], canonical: &[u8]) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Named {
-        timestamp: String,
-        status: u16,
-        provider: Option<String>,
-        model: Option<String>,
-        key: Option<String>,
-        #[serde(default)]
-        event: Option<serde::de::IgnoredAny>,
-    }
-    let (Ok(found), Ok(named)) = (Facets::from_bytes(columns), serde_json::from_slice::<Named>(canonical))
-    else {
-        return false;
-    };
-    let record = sentinel_domain::audit::AuditRecord {
-        timestamp: named.timestamp,
-        status: named.status,
-        provider: named.provider,
-        model: named.model,
-        key: named.key,
-        ..Default::default()
-    };
-    let mut expected = Facets::of(&record, found.appended_ms);
-    expected.is_event = named.event.is_some();
-    if super::super::record::parse_ms(&record.timestamp).is_none() {
-        expected.arrived_ms = found.arrived_ms;
-    }
-    found == expected
 }

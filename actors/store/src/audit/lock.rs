@@ -5,11 +5,11 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::super::error::AuditError;
+use super::error::AuditError;
 
 /// Holds the directory for this process. The system gives it back when the process ends, however it ends.
 #[derive(Debug)]
-pub(super) struct DirectoryLock {
+pub(crate) struct DirectoryLock {
     _file: File,
 }
 
@@ -18,7 +18,7 @@ impl DirectoryLock {
     ///
     /// # Errors
     /// [`AuditError::Locked`] with the holder's process id if somebody has it.
-    pub(super) fn take(directory: &Path) -> Result<Self, AuditError> {
+    pub(crate) fn take(directory: &Path) -> Result<Self, AuditError> {
         let path = directory.join("lock");
         let mut file = OpenOptions::new()
             .read(true)

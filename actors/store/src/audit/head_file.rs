@@ -8,23 +8,23 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::super::chain::{Hash, Head};
-use super::super::error::AuditError;
+use super::chain::{Hash, Head};
+use super::error::AuditError;
 
 /// Length of the file.
 const LENGTH: usize = 128;
 
 /// What a head file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct KeptHead {
+pub(crate) struct KeptHead {
     /// The chain's id.
-    pub(super) chain: String,
-    pub(super) head: Head,
+    pub(crate) chain: String,
+    pub(crate) head: Head,
 }
 
 /// The open head file.
 #[derive(Debug)]
-pub(super) struct HeadFile {
+pub(crate) struct HeadFile {
     file: File,
     path: PathBuf,
     dirty: bool,
@@ -32,7 +32,7 @@ pub(super) struct HeadFile {
 
 impl HeadFile {
     /// Reads a head file; `None` if there is none or it is unreadable.
-    pub(super) fn read(path: &Path) -> Result<Option<KeptHead>, AuditError> {
+    pub(crate) fn read(path: &Path) -> Result<Option<KeptHead>, AuditError> {
         match std::fs::read_to_string(path) {
             Ok(text) => Ok(parse(&text)),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => Ok(None),
@@ -41,7 +41,7 @@ impl HeadFile {
     }
 
     /// Opens or makes the file.
-    pub(super) fn open(path: &Path) -> Result<Self, AuditError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, AuditError> {
         let file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -53,7 +53,7 @@ impl HeadFile {
     }
 
     /// Overwrites the file; `sync` brings it and what was written before to the disk.
-    pub(super) fn write(&mut self, kept: &KeptHead, sync: bool) -> Result<(), AuditError> {
+    pub(crate) fn write(&mut self, kept: &KeptHead, sync: bool) -> Result<(), AuditError> {
         let text = format!("{} {} {}", kept.chain, kept.head.sequence, kept.head.hash);
         let line = format!("{text:<width$}\n", width = LENGTH - 1);
         self.file.write_all_at(line.as_bytes(), 0).map_err(AuditError::file("write", &self.path))?;
@@ -62,7 +62,7 @@ impl HeadFile {
     }
 
     /// Brings the file to the disk, if anything was written since the last time.
-    pub(super) fn sync(&mut self) -> Result<(), AuditError> {
+    pub(crate) fn sync(&mut self) -> Result<(), AuditError> {
         if std::mem::take(&mut self.dirty) {
             self.file.sync_data().map_err(AuditError::file("sync", &self.path))?;
         }
