@@ -1,5 +1,7 @@
 //! The detector: readings of a text, their evidence, one score, one verdict.
 
+use std::ops::Range;
+
 use smallvec::SmallVec;
 
 use super::assessment::{Assessment, InjectionConfig, Skipped, SourceRole, Verdict};
@@ -129,8 +131,10 @@ impl Reading<'_> {
         let events = lexicon().events(text);
         let mut score = self.evidence(text, &events, survey);
         if self.data {
-            for window in windows(text) {
-                score = score.max(self.evidence(window, &lexicon().events(window), &Survey::of(window)));
+            for range in windows(text) {
+                let events = lexicon::within(&events, &range);
+                let window = text.get(range).unwrap_or_default();
+                score = score.max(self.evidence(window, &events, &Survey::of(window)));
             }
         }
         (self.model.calibrate(score), events)
@@ -152,10 +156,10 @@ impl Reading<'_> {
 }
 
 /// Overlapping pieces of a text that is longer than one of them, cut at character boundaries.
-pub(crate) fn windows(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn windows(text: &str) -> impl Iterator<Item = Range<usize>> {
     let step = WINDOW / 2;
     let count = if text.len() > WINDOW { text.len().div_ceil(step) - 1 } else { 0 };
-    (0..count).filter_map(move |at| text.get(boundary(text, at * step)..boundary(text, at * step + WINDOW)))
+    (0..count).map(move |at| boundary(text, at * step)..boundary(text, at * step + WINDOW))
 }
 
 /// The last character boundary that is not behind `at`.

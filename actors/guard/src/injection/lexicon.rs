@@ -3,6 +3,7 @@
 //! A model of n-grams knows the wording it was trained on. Classes carry what it learned over to other words and
 //! other languages: the order IGNORE, PRIOR, INSTR is the same evidence in Turkish as in English.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
@@ -151,6 +152,22 @@ impl Lexicon {
         }
         events
     }
+}
+
+/// The events that lie in `range`, by offsets within it.
+pub(crate) fn within(events: &[Event], range: &Range<usize>) -> Vec<Event> {
+    let first = events.partition_point(|event| event.start < range.start);
+    events
+        .iter()
+        .skip(first)
+        .take_while(|event| event.start < range.end)
+        .filter(|event| event.end <= range.end)
+        .map(|event| Event {
+            class: event.class,
+            start: event.start - range.start,
+            end: event.end - range.start,
+        })
+        .collect()
 }
 
 fn letter_before(text: &str, at: usize) -> bool {

@@ -17,7 +17,7 @@ pub(crate) struct Survey {
     /// Words with punctuation between letters, or a capital after a small letter.
     odd_words: usize,
     /// Words where digits or signs stand between letters.
-    pub(crate) leet_words: usize,
+    leet_words: usize,
     /// Longest run of single letters separated by one blank or sign.
     pub(crate) spaced_run: usize,
     /// Longest run without a blank, of characters that base64 and hex use.
@@ -50,6 +50,12 @@ impl Survey {
         }
         survey.newlines = memchr::memchr_iter(b'\n', text.as_bytes()).count();
         survey
+    }
+
+    /// Whether enough words are spelled with digits and signs to be worth a second reading. A few such words in a
+    /// long text are names and formats.
+    pub(crate) fn looks_leet(&self) -> bool {
+        self.leet_words >= 8 || (self.leet_words >= 1 && self.leet_words * 48 >= self.words)
     }
 
     fn word(&mut self, word: &[u8]) {

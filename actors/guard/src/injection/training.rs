@@ -16,12 +16,13 @@ use super::views::{self, View};
 pub fn features(text: &str) -> Vec<(View, Vec<u32>)> {
     let canon = canonicalise(text);
     let flags = (canon.invisible > 0, canon.mixed > 0);
-    let mut readings = vec![(View::Text, identifiers(&canon.text, flags))];
+    let read = |text: &str| identifiers(text, &lexicon().events(text), flags);
+    let mut readings = vec![(View::Text, read(&canon.text))];
     if canon.hidden.len() >= 8 {
-        readings.push((View::Hidden, identifiers(&canonicalise(&canon.hidden).text, flags)));
+        readings.push((View::Hidden, read(&canonicalise(&canon.hidden).text)));
     }
     for (view, plain) in views::derive(&canon.text, &Survey::of(&canon.text)) {
-        readings.push((view, identifiers(&canonicalise(&plain).text, flags)));
+        readings.push((view, read(&canonicalise(&plain).text)));
     }
     readings
 }
@@ -31,7 +32,13 @@ pub fn features(text: &str) -> Vec<(View, Vec<u32>)> {
 pub fn window_features(text: &str) -> Vec<Vec<u32>> {
     let canon = canonicalise(text);
     let flags = (canon.invisible > 0, canon.mixed > 0);
-    windows(&canon.text).map(|window| identifiers(window, flags)).collect()
+    let events = lexicon().events(&canon.text);
+    windows(&canon.text)
+        .map(|range| {
+            let events = lexicon::within(&events, &range);
+            identifiers(canon.text.get(range).unwrap_or_default(), &events, flags)
+        })
+        .collect()
 }
 
 struct List {
@@ -47,10 +54,10 @@ impl Sink for List {
     }
 }
 
-fn identifiers(text: &str, (invisible, mixed): (bool, bool)) -> Vec<u32> {
+fn identifiers(text: &str, events: &[lexicon::Event], (invisible, mixed): (bool, bool)) -> Vec<u32> {
     let mut list = List { seen: Seen::new(), identifiers: Vec::new() };
     ngrams::extract(text, &mut list);
-    lexicon::extract(text, &lexicon().events(text), &mut list);
+    lexicon::extract(text, events, &mut list);
     Survey::of(text).extract(text, &mut list);
     if invisible {
         list.hit(INVISIBLE);

@@ -52,7 +52,7 @@ impl View {
 /// The other readings of canonical `text`.
 pub(crate) fn derive(text: &str, survey: &Survey) -> Vec<(View, String)> {
     let mut views = Vec::new();
-    if survey.leet_words >= 1 {
+    if survey.looks_leet() {
         let leet = unleet(text);
         if leet != text {
             views.push((View::Leet, leet));
