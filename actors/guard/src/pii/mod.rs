@@ -2,14 +2,14 @@
 //!
 //! # Stages
 //!
-//! 1. [`prefilter`]: one look at every byte. A class table cuts the text into runs of letters and digits and stops at
+//! 1. `prefilter`: one look at every byte. A class table cuts the text into runs of letters and digits and stops at
 //!    runs with a digit, at `@` and `:`; an automaton finds the literals that begin secrets. Prose costs a table look-up a
 //!    byte.
-//! 2. Detectors ([`numbers`], [`phone`], [`ids`], [`iban`], [`net`], [`secrets`]) look closer at those places: shape, then
-//!    check digits ([`checks`]). Each reads a bounded stretch around its place and nothing else, so the whole is linear
+//! 2. Detectors (`numbers`, `phone`, `ids`, `iban`, `net`, `secrets`) look closer at those places: shape, then
+//!    check digits (`checks`). Each reads a bounded stretch around its place and nothing else, so the whole is linear
 //!    in the length of the text whatever it holds.
-//! 3. [`context`] weighs what is not certain: words around the candidate raise or lower it.
-//! 4. Threshold, allow-list, overlaps ([`judge`]).
+//! 3. `context` weighs what is not certain: words around the candidate raise or lower it.
+//! 4. Threshold, allow-list, overlaps (`judge`).
 //!
 //! Because stages 2 and 3 read bounded stretches, what is decided about a candidate is the same in any text that holds the
 //! stretch. That is what makes the stream redactor equal to redacting the whole text.

@@ -98,6 +98,16 @@ pub(crate) enum Place {
     Colon(usize),
 }
 
+impl Place {
+    /// Returns the end of the place.
+    pub(crate) fn end(self) -> usize {
+        match self {
+            Self::Run(_, end) | Self::Letters(_, end) => end,
+            Self::At(index) | Self::Colon(index) => index + 1,
+        }
+    }
+}
+
 const LETTER: u8 = 1;
 const DIGIT: u8 = 2;
 const MARK: u8 = 4;

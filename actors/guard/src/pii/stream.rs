@@ -2,8 +2,8 @@
 //!
 //! For every text and every way to cut it, what [`TextStream`] emits is what redacting the whole text emits. It keeps the
 //! last bytes it sent as context and the bytes it has not sent; at each piece it runs the same detectors over both and
-//! sends what [`super::hold`] calls settled. The claim holds because a detector sees the same bytes either way: it reads
-//! at most [`CONTEXT`] bytes back, and nothing is sent before all it reads ahead has come.
+//! sends what `hold` calls settled. The claim holds because a detector sees the same bytes either way: it reads
+//! at most 384 bytes back, and nothing is sent before all it reads ahead has come.
 //!
 //! A piece of prose is usually sent at once but for its last word, which might be growing into an address; it follows with
 //! the next piece, or when [`TextStream::deadline`] is called.
