@@ -7,6 +7,8 @@ import platform
 import subprocess
 import time
 
+from . import sweep
+
 
 def machine_facts(rig, args):
     """Where and with what it ran; without this a figure means nothing."""
@@ -42,10 +44,11 @@ def version(command):
     return (done.stdout + done.stderr).strip().splitlines()[0]
 
 
-def write(out, results, drills, facts, soaked):
-    body = {"facts": facts, "scenarios": results, "drill": drills, "soak": soaked}
+def write(out, results, drills, facts, soaked, swept):
+    body = {"facts": facts, "scenarios": results, "drill": drills, "soak": soaked, "faults": swept}
     (out / "report.json").write_text(json.dumps(body, indent=1) + "\n")
-    (out / "report.md").write_text(markdown(results, drills, facts) + (soak_part(soaked) if soaked else ""))
+    parts = (soak_part(soaked) if soaked else "") + (sweep.table(swept) if swept else "")
+    (out / "report.md").write_text(markdown(results, drills, facts) + parts)
 
 
 def soak_part(soaked):

@@ -115,6 +115,15 @@ class Rig:
         direct = self.services["direct"]
         return self._sentinel("sentinel-limited", (direct.unary, direct.stream), None, rpm=600)
 
+    def for_faults(self):
+        """A daemon in front of the faulty mock alone, as both providers, with short limits."""
+        address, folder = f"127.0.0.1:{free_port()}", self.scratch / "sentinel-faults"
+        folder.mkdir()
+        (folder / "sentinel.toml").write_text(faults_config(address, folder / "data", self.faulty))
+        process = self._spawn("sentinel-faults", [self.args.sentinel, "serve", "--config", str(folder / "sentinel.toml")])
+        self._await(f"http://{address}/health/ready", "sentinel-faults")
+        return Service("sentinel-faults", process, address, address)
+
     def _spawn(self, name, command):
         log = open(self.scratch / f"{name}.log", "wb")
         process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
@@ -244,4 +253,24 @@ mode = "{pii}"
 mode = "detect"
 [telemetry]
 log_level = "warn"
+"""
+
+
+def faults_config(listen, data, mock):
+    """One target for bare model names, two for `fo!…`; no cache, so that every call reaches the mock."""
+    limits = 'first_byte_timeout = "2s"\nidle_timeout = "2s"'
+    retry = '[providers.retry]\nmax_attempts = 2\nbase_delay = "20ms"'
+    provider = '[[providers]]\nname = "{0}"\nkind = "{0}"\nbase_url = "http://{1}/v1"\napi_keys = ["sk-mock"]\n'
+    providers = "".join(provider.format(kind, mock) + f"{limits}\n{retry}\n" for kind in ("openai", "anthropic"))
+    return f"""[server]
+listen = "{listen}"
+[store]
+path = "{data}"
+[cache]
+enabled = false
+[telemetry]
+log_level = "warn"
+{providers}[[routes]]
+model = "fo!*"
+targets = [ {{ provider = "openai" }}, {{ provider = "anthropic", model = "claude-sonnet-4-5" }} ]
 """

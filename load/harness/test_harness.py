@@ -5,7 +5,7 @@ import tempfile
 import types
 import unittest
 
-from . import charts, drill, report, rounds, scenarios, services, soak
+from . import charts, drill, report, rounds, scenarios, services, soak, sweep
 
 OUTPUT = """
 unary                     Total requests            20
@@ -103,6 +103,33 @@ class SoakTest(unittest.TestCase):
         self.assertTrue(soak.verdict(self.windows(0), [])["passed"])
         self.assertFalse(soak.verdict(self.windows(2 * 2**20), [])["passed"])
         self.assertFalse(soak.verdict(self.windows(0), ["healthy: 1 answers of status 502"])["passed"])
+
+
+class SweepTest(unittest.TestCase):
+    def problems(self, raw, status=200, headers=None, **expected):
+        answer = {"status": status, "headers": headers or {}, "raw": raw}
+        return sweep.check(answer, {"stream": True, "statuses": (200, 429), **expected})
+
+    def test_a_clean_end_after_a_break_is_found(self):
+        broken = 'data: {"error":{"message":"x"}}\n\n'
+        self.assertEqual(self.problems(broken, broken=True), [])
+        self.assertTrue(self.problems(broken + "data: [DONE]\n\n", broken=True))
+        self.assertTrue(self.problems("data: [DONE]\n\n", broken=True))
+        self.assertTrue(self.problems(broken))
+
+    def test_a_whole_stream_has_its_text_and_one_end(self):
+        chunk = 'data: {"choices":[{"delta":{"content":"%s"}}]}\n\n' % sweep.TEXT
+        self.assertEqual(self.problems(chunk + "data: [DONE]\n\n", whole=True), [])
+        self.assertTrue(self.problems(chunk, whole=True))
+        self.assertTrue(self.problems(chunk + "data: [DONE]\n\n" * 2, whole=True))
+        self.assertTrue(self.problems("data: [DONE]\n\n", whole=True))
+
+    def test_leaks_and_insane_hints_are_found(self):
+        error = '{"error":{"message":"m","type":"t","param":null,"code":"c","request_id":"r"}}'
+        self.assertEqual(self.problems(error, 429, {"retry-after": "2"}, retry_after=True), [])
+        self.assertTrue(self.problems(error, 429, {"retry-after": "-5"}))
+        self.assertTrue(self.problems(error.replace('"m"', '"key sk-mock"'), 429))
+        self.assertTrue(self.problems("<html>", 429))
 
 
 if __name__ == "__main__":
