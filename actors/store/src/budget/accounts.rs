@@ -72,7 +72,7 @@ impl Accounts {
     }
 
     /// Holds `amount`, or returns the balance that refuses it.
-    pub(super) fn reserve(
+    pub(crate) fn reserve(
         &self,
         scope: &Arc<str>,
         limits: &BudgetLimits,
@@ -92,7 +92,7 @@ impl Accounts {
     }
 
     /// Ends a hold of `amount` and spends `actual`, in the periods in which it was reserved.
-    pub(super) fn settle(
+    pub(crate) fn settle(
         &self,
         account: &Account,
         scope: &Arc<str>,
@@ -130,7 +130,7 @@ impl Accounts {
         }
     }
 
-    pub(super) fn balance(&self, scope: &str, now: &Periods) -> Balance {
+    pub(crate) fn balance(&self, scope: &str, now: &Periods) -> Balance {
         self.accounts.read().get(scope).map(|account| account.lock().at(now)).unwrap_or_default()
     }
 

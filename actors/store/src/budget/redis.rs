@@ -250,6 +250,10 @@ pub(super) async fn reserve(
     amount: i64,
     now: &Periods,
 ) -> Result<(Balance, Option<RemoteHold>), StoreError> {
+    if !redis.is_usable() {
+        // Known beforehand, so there is nothing to give back.
+        return Err(redis.unavailable());
+    }
     let id = redis.shared().lease_id();
     let limit =
         |limit: Option<sentinel_domain::NanoUsd>| limit.map(|usd| usd.nano().to_string()).unwrap_or_default();

@@ -2,6 +2,7 @@
 
 mod budgets;
 mod caches;
+mod faults;
 mod keys;
 mod limits;
 mod usage;

@@ -22,8 +22,8 @@ end
 local function admit(stored, increment, window)
   if window == 0 then return 0, 0 end
   local drain = tonumber(stored or '') or 0
-  local cap = now + 2 * window
-  if not (drain <= cap) then drain = cap end
+  -- No charge can have left more: the clock was set back, or the value is damaged (not a number, infinite).
+  if not (drain <= now + 2 * window) then drain = now end
   local after = math.max(drain, now) + increment
   return drain, after - now - window, after
 end

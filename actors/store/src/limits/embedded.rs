@@ -178,7 +178,7 @@ impl Plan {
         let state = |rate: Rate, tat: u64| LimitState {
             limit: rate.limit,
             remaining: rate.remaining(tat, now),
-            reset: gcra::duration(rate.clamp(tat, now).saturating_sub(now)),
+            reset: gcra::duration(rate.sane(tat, now).saturating_sub(now)),
         };
         Snapshot {
             requests: self.requests.map(|rate| state(rate, requests)),

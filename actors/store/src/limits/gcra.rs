@@ -9,7 +9,7 @@ use std::time::Duration;
 /// second, and 35 years of ticks below 2^53.
 const NANOS_PER_TICK: u64 = 125;
 
-/// How far a settlement may push a bucket past empty, in windows. It also bounds every wait after a clock jump.
+/// How far ahead the drain time of a bucket can be, in windows: one for the burst, one of debt after a settlement.
 pub(crate) const MAX_DEBT_WINDOWS: u64 = 2;
 
 /// One limit: so many units in one window, all of which may come at once.
@@ -42,7 +42,7 @@ impl Rate {
 
     /// Returns the units still free when the bucket drains at `tat`.
     pub(crate) fn remaining(&self, tat: u64, now: u64) -> u64 {
-        let free = self.window.saturating_sub(tat.saturating_sub(now));
+        let free = self.window.saturating_sub(self.sane(tat, now).saturating_sub(now));
         u64::try_from(u128::from(free) * u128::from(self.limit) / u128::from(self.window)).unwrap_or(u64::MAX)
     }
 
@@ -51,15 +51,21 @@ impl Rate {
     /// # Errors
     /// The wait in ticks after which the same request fits.
     pub(crate) fn admit(&self, tat: u64, increment: u64, now: u64) -> Result<u64, u64> {
-        let start = self.clamp(tat, now).max(now);
+        let start = self.sane(tat, now).max(now);
         let after = start.saturating_add(increment);
         let over = after.saturating_sub(now).saturating_sub(self.window);
         if over == 0 { Ok(after) } else { Err(over) }
     }
 
-    /// Bounds a drain time that a clock jump has left far in the future.
-    pub(crate) fn clamp(&self, tat: u64, now: u64) -> u64 {
-        tat.min(now.saturating_add(self.window.saturating_mul(MAX_DEBT_WINDOWS)))
+    /// Returns a stored drain time, or `now` for one that no charge can have left: the clock has been set back, or the
+    /// value is damaged. Forgiving what was used is better than locking the caller out.
+    pub(crate) fn sane(&self, tat: u64, now: u64) -> u64 {
+        if tat <= self.latest(now) { tat } else { now }
+    }
+
+    /// Returns the furthest drain time that charges can leave.
+    fn latest(&self, now: u64) -> u64 {
+        now.saturating_add(self.window.saturating_mul(MAX_DEBT_WINDOWS))
     }
 
     /// Corrects a bucket after the true amount is known.
@@ -67,9 +73,10 @@ impl Rate {
     /// A refund gives back only what has not drained yet: `charged_until` is the drain time right after the charge,
     /// and the part of it before `now` has already been given back by time.
     pub(crate) fn settle(&self, tat: u64, charged: u64, actual: u64, charged_until: u64, now: u64) -> u64 {
+        let tat = self.sane(tat, now);
         let (before, after) = (self.increment(charged), self.increment(actual));
         if after >= before {
-            self.clamp(tat.max(now).saturating_add(after - before), now)
+            tat.max(now).saturating_add(after - before).min(self.latest(now))
         } else {
             let undrained = charged_until.saturating_sub(now);
             tat.saturating_sub((before - after).min(undrained))

@@ -70,6 +70,24 @@ impl Grant {
     }
 }
 
+#[cfg(test)]
+impl Grant {
+    /// Ends a grant from Redis now, at a time of the test's own.
+    pub(super) async fn release_at(mut self, now: u64) {
+        if let Held::Remote(remote) = std::mem::replace(&mut self.held, Held::Nothing) {
+            remote.release_at(now).await;
+        }
+    }
+
+    /// Like that, settled before.
+    pub(super) async fn finish_at(mut self, tokens: u64, now: u64) {
+        if let Held::Remote(remote) = &mut self.held {
+            remote.settle(tokens);
+        }
+        self.release_at(now).await;
+    }
+}
+
 impl Drop for Grant {
     fn drop(&mut self) {
         if let Held::Embedded { cell, slot: true, .. } = &self.held {

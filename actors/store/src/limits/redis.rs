@@ -41,7 +41,7 @@ impl RemoteGrant {
         }
     }
 
-    fn release(&self) -> Option<Run> {
+    fn release(&self, now: Option<u64>) -> Option<Run> {
         let settled = self.tokens.zip(self.actual).filter(|((_, charged, _), actual)| charged != actual);
         if self.slot.is_none() && settled.is_none() {
             return None;
@@ -49,7 +49,7 @@ impl RemoteGrant {
         let run = Run::default()
             .key(self.buckets.as_str())
             .key(self.slots.as_str())
-            .arg("")
+            .arg(now.map(|now| now.to_string()).unwrap_or_default())
             .arg(self.slot.as_deref().unwrap_or_default());
         Some(match settled {
             Some(((rate, charged, until), actual)) => {
@@ -60,12 +60,24 @@ impl RemoteGrant {
     }
 }
 
+#[cfg(test)]
+impl RemoteGrant {
+    /// Ends the grant now instead of in the background, at a time of the test's own.
+    pub(super) async fn release_at(mut self, now: u64) {
+        if let Some(run) = self.release(Some(now)) {
+            let _: i64 = self.redis.script(&RELEASE, &run).await.unwrap();
+        }
+        self.forget_slot();
+        self.actual = None;
+    }
+}
+
 impl Drop for RemoteGrant {
     fn drop(&mut self) {
         if let Some(slot) = &self.slot {
             self.redis.shared().leases.remove(LeaseKind::Slot, &self.slots, slot);
         }
-        if let Some(run) = self.release() {
+        if let Some(run) = self.release(None) {
             // A full queue is counted by nobody: the slot's lease runs out, and the estimate stays charged.
             let _ = self.redis.defer(&RELEASE, run);
         }
@@ -92,7 +104,13 @@ pub(super) async fn acquire_at(
     tokens: u64,
     now: Option<u64>,
 ) -> Result<Result<Grant, Limited>, StoreError> {
+    if !redis.is_usable() {
+        // Known beforehand, so there is nothing to give back.
+        return Err(redis.unavailable());
+    }
     let plan = Plan::new(limits, window, tokens);
+    // A trace may stand still for longer than a lease, and nobody renews its slots.
+    let lease = if now.is_some() { LEASE * 10_000 } else { LEASE };
     let tag = caller.store_id();
     let (buckets, slots) = (key(&tag, "limits"), key(&tag, "slots"));
     let slot = (plan.max_in_flight > 0).then(|| redis.shared().lease_id());
@@ -109,7 +127,7 @@ pub(super) async fn acquire_at(
         .arg(token_window)
         .arg(plan.max_in_flight)
         .arg(slot.as_deref().unwrap_or_default())
-        .arg(LEASE.as_millis() as u64);
+        .arg(lease.as_millis() as u64);
     if let Some(slot) = &slot {
         // Before the call, so that a renewal cannot miss it; a refusal or failure takes it out again.
         redis.shared().leases.add(LeaseKind::Slot, &slots, slot, 0);

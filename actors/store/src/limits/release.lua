@@ -14,6 +14,7 @@ if not now then
   now = math.max(0, (time[1] - 1577836800) * 8000000 + time[2] * 8)
 end
 local stored = tonumber(redis.call('HGET', KEYS[1], 't') or '') or 0
+if not (stored <= now + 2 * window) then stored = now end
 local before, after, drained_at = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local drain
 if after >= before then

@@ -205,11 +205,15 @@ impl Redis {
     }
 
     fn usable_link(&self) -> Result<Arc<Link>, StoreError> {
-        let unavailable = || StoreError::Unavailable(self.0.shared.state.last_error());
         if !self.0.shared.state.is_up() {
-            return Err(unavailable());
+            return Err(self.unavailable());
         }
-        self.0.link.load_full().ok_or_else(unavailable)
+        self.0.link.load_full().ok_or_else(|| self.unavailable())
+    }
+
+    /// Returns the error of a call that is not tried.
+    pub(crate) fn unavailable(&self) -> StoreError {
+        StoreError::Unavailable(self.0.shared.state.last_error())
     }
 
     async fn deadline(
