@@ -35,13 +35,13 @@ async fn r01_r02_an_absent_redis_delays_nothing_and_is_used_once_it_appears() {
     let (mut server, directory) = (RedisServer::absent(), tempfile::tempdir().unwrap());
     let start = Instant::now();
     let (stores, worker) = open(&server.url(), &directory);
-    acquire(&worker, "a", LIMITS).await.unwrap();
+    drop(acquire(&worker, "a", LIMITS).await.unwrap());
     assert!(start.elapsed() < Duration::from_secs(1));
     assert!(!stores.health().up);
     assert_eq!(stores.health().fallbacks, 1);
     server.restart();
     eventually("it is used", async || stores.health().up).await;
-    acquire(&worker, "a", LIMITS).await.unwrap();
+    drop(acquire(&worker, "a", LIMITS).await.unwrap());
     assert_eq!(server.keys(), ["{sentinel:key:a}:v1:limits"]);
     assert_eq!(stores.health().degraded_for, None);
 }
@@ -49,12 +49,12 @@ async fn r01_r02_an_absent_redis_delays_nothing_and_is_used_once_it_appears() {
 #[tokio::test]
 async fn r03_a_killed_redis_costs_no_call_anything_and_is_used_again_when_back() {
     let mut bench = Bench::redis().await;
-    acquire(&bench.worker, "a", LIMITS).await.unwrap();
+    drop(acquire(&bench.worker, "a", LIMITS).await.unwrap());
     bench.server.as_mut().unwrap().kill();
     let mut slowest = Duration::ZERO;
     for _ in 0..500 {
         let start = Instant::now();
-        acquire(&bench.worker, "a", LIMITS).await.unwrap();
+        drop(acquire(&bench.worker, "a", LIMITS).await.unwrap());
         slowest = slowest.max(start.elapsed());
     }
     assert!(slowest < Duration::from_millis(300), "{slowest:?}");
@@ -63,19 +63,19 @@ async fn r03_a_killed_redis_costs_no_call_anything_and_is_used_again_when_back()
     let back = Instant::now();
     eventually("it is used", async || bench.stores.health().up).await;
     assert!(back.elapsed() < Duration::from_secs(2), "{:?}", back.elapsed());
-    acquire(&bench.worker, "a", LIMITS).await.unwrap();
+    drop(acquire(&bench.worker, "a", LIMITS).await.unwrap());
     assert_eq!(bench.server.as_ref().unwrap().keys(), ["{sentinel:key:a}:v1:limits"]);
 }
 
 #[tokio::test]
 async fn r04_a_hung_redis_is_given_up_after_few_calls_and_its_deadline_is_kept() {
     let bench = Bench::redis().await;
-    acquire(&bench.worker, "a", LIMITS).await.unwrap();
+    drop(acquire(&bench.worker, "a", LIMITS).await.unwrap());
     bench.server.as_ref().unwrap().hang();
     let (mut late, start) = (0, Instant::now());
     for _ in 0..200 {
         let call = Instant::now();
-        acquire(&bench.worker, "a", LIMITS).await.unwrap();
+        drop(acquire(&bench.worker, "a", LIMITS).await.unwrap());
         late += u32::from(call.elapsed() > Duration::from_millis(100));
     }
     assert!(late <= 5, "{late} calls waited");
@@ -87,7 +87,7 @@ async fn r04_a_hung_redis_is_given_up_after_few_calls_and_its_deadline_is_kept()
 #[tokio::test]
 async fn rejecting_means_an_error_and_never_a_local_answer() {
     let mut bench = Bench::on_server(RedisServer::start(), OnOutage::Reject).await;
-    acquire(&bench.worker, "a", LIMITS).await.unwrap();
+    drop(acquire(&bench.worker, "a", LIMITS).await.unwrap());
     bench.server.as_mut().unwrap().kill();
     for _ in 0..10 {
         let error = acquire(&bench.worker, "a", LIMITS).await.unwrap_err();
@@ -101,7 +101,7 @@ async fn rejecting_means_an_error_and_never_a_local_answer() {
         .await;
     assert!(matches!(reserved, Err(ReserveError::Unavailable(_))));
     // Without limits there is nothing to ask, and nothing to refuse.
-    acquire(&bench.worker, "a", CallerLimits::default()).await.unwrap();
+    drop(acquire(&bench.worker, "a", CallerLimits::default()).await.unwrap());
 }
 
 #[tokio::test]
@@ -121,14 +121,14 @@ async fn r06_a_full_redis_still_answers_reads_and_says_that_it_refuses_writes() 
     eventually("it is stored", async || cache.get(&key, Instant::now()).await.is_some()).await;
     server.command(&["CONFIG", "SET", "maxmemory", "1"]);
     for _ in 0..20 {
-        acquire(&bench.worker, "a", LIMITS).await.unwrap();
+        drop(acquire(&bench.worker, "a", LIMITS).await.unwrap());
     }
     let health = bench.stores.health();
     assert!(health.up && !health.writable, "{health:?}");
     assert!(health.failures >= 20 && health.last_error.unwrap().contains("OOM"));
     assert!(cache.get(&key, Instant::now()).await.is_some(), "reads go on");
     server.command(&["CONFIG", "SET", "maxmemory", "0"]);
-    acquire(&bench.worker, "a", LIMITS).await.unwrap();
+    drop(acquire(&bench.worker, "a", LIMITS).await.unwrap());
     assert!(bench.stores.health().is_well());
 }
 
@@ -189,12 +189,12 @@ async fn r08_a_flushed_redis_starts_again_from_zero_without_an_error() {
     let bench = Bench::redis().await;
     let limits = CallerLimits { rpm: 2, max_in_flight: 5, ..CallerLimits::default() };
     let held = acquire(&bench.worker, "a", limits).await.unwrap();
-    acquire(&bench.worker, "a", limits).await.unwrap();
+    drop(acquire(&bench.worker, "a", limits).await.unwrap());
     acquire(&bench.worker, "a", limits).await.unwrap_err();
     bench.server.as_ref().unwrap().command(&["FLUSHALL"]);
     // The scripts are forgotten as well, and taught again.
     bench.server.as_ref().unwrap().command(&["SCRIPT", "FLUSH"]);
-    acquire(&bench.worker, "a", limits).await.unwrap();
+    drop(acquire(&bench.worker, "a", limits).await.unwrap());
     assert_eq!(bench.stores.health().fallbacks, 0);
     bench.worker.redis().unwrap().renew_leases().await;
     let slots = bench.server.as_ref().unwrap().command(&["ZCARD", "{sentinel:key:a}:v1:slots"]);
@@ -217,7 +217,7 @@ async fn r09_a_refusing_redis_is_named_and_the_password_is_not() {
         let server = RedisServer::start_with(options);
         let (stores, worker) = open(&url.replace("PORT", &server.port().to_string()), &directory);
         eventually("it has been tried", async || {
-            acquire(&worker, "a", LIMITS).await.unwrap();
+            drop(acquire(&worker, "a", LIMITS).await.unwrap());
             stores.health().last_error.is_some()
         })
         .await;
@@ -248,7 +248,7 @@ async fn r10_a_server_that_answers_nonsense_or_without_end_is_dropped() {
         let (stores, worker) = open(&url, &directory);
         eventually("it has failed", async || {
             let start = Instant::now();
-            acquire(&worker, "a", LIMITS).await.unwrap();
+            drop(acquire(&worker, "a", LIMITS).await.unwrap());
             assert!(start.elapsed() < Duration::from_millis(400));
             stores.health().failures > 0
         })
@@ -318,7 +318,7 @@ async fn a_killed_daemons_slots_and_holds_run_out() {
         "1",
     ]);
     let limits = CallerLimits { max_in_flight: 2, ..CallerLimits::default() };
-    acquire(&bench.worker, "a", limits).await.unwrap();
+    drop(acquire(&bench.worker, "a", limits).await.unwrap());
     let budget = BudgetLimits { day: Some(NanoUsd::new(100)), month: None };
     let hold = bench
         .worker

@@ -219,17 +219,24 @@ fn spawn(port: u16, directory: &TempDir, options: &[String]) -> Option<Child> {
         .stderr(Stdio::null())
         .spawn()
         .expect("redis-server must be installed (apt-get install redis-server)");
-    let mut lines = BufReader::new(process.stdout.take()?).lines();
-    let is_ready =
-        lines.by_ref().map_while(Result::ok).any(|line| line.contains("Ready to accept connections"));
-    if !is_ready {
-        let _ = process.kill();
-        let _ = process.wait();
-        return None;
+    let ready = process.stdout.take().and_then(|output| {
+        let mut lines = BufReader::new(output).lines();
+        let is_ready =
+            lines.by_ref().map_while(Result::ok).any(|line| line.contains("Ready to accept connections"));
+        is_ready.then_some(lines)
+    });
+    match ready {
+        Some(lines) => {
+            // It goes on writing; a full pipe would stop it.
+            std::thread::spawn(move || lines.for_each(drop));
+            Some(process)
+        }
+        None => {
+            let _ = process.kill();
+            let _ = process.wait();
+            None
+        }
     }
-    // It goes on writing; a full pipe would stop it.
-    std::thread::spawn(move || lines.for_each(drop));
-    Some(process)
 }
 
 fn text(value: &redis::Value) -> String {
