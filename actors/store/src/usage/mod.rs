@@ -25,6 +25,8 @@ use crate::redis::Redis;
 
 /// Settlements whose ids are remembered against being counted twice.
 const REMEMBERED: usize = 65_536;
+/// Distinct rows that may wait to be written.
+const WAITING_ROWS: usize = 50_000;
 /// Between two deliveries to Redis.
 const DELIVER_EVERY: Duration = Duration::from_millis(250);
 
@@ -216,9 +218,9 @@ impl UsageStore {
         let (key, totals) = event.row();
         match &self.backend {
             Backend::Embedded(file) => {
-                file.add(|batch| batch.usage.entry(key).or_default().add(&totals));
+                file.add(|batch| gather(&mut batch.usage, key, &totals));
             }
-            Backend::Redis(_, remote) => remote.add(key, totals),
+            Backend::Redis(_, remote) => remote.add(key, &totals),
         }
     }
 
@@ -288,6 +290,15 @@ impl UsageStore {
             Backend::Redis(redis, remote) => remote.reprice(redis, change).await,
         }
     }
+}
+
+/// Adds to a row that waits to be written. Past [`WAITING_ROWS`] the models are no longer told apart, so that made-up
+/// names and a store that is out for days cost bounded memory and no money is lost sight of.
+fn gather(rows: &mut ahash::HashMap<RowKey, Totals>, mut key: RowKey, totals: &Totals) {
+    if rows.len() >= WAITING_ROWS && !rows.contains_key(&key) {
+        key.model = "other".into();
+    }
+    rows.entry(key).or_default().add(totals);
 }
 
 /// Runs disk work on a thread that may block.

@@ -44,8 +44,8 @@ pub(crate) struct RemoteUsage {
 }
 
 impl RemoteUsage {
-    pub(super) fn add(&self, key: RowKey, totals: Totals) {
-        self.queue.lock().pending.entry(key).or_default().add(&totals);
+    pub(super) fn add(&self, key: RowKey, totals: &Totals) {
+        super::gather(&mut self.queue.lock().pending, key, totals);
     }
 
     /// Sends everything recorded so far.
