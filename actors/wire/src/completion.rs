@@ -112,6 +112,19 @@ impl Completion {
         Ok(Self { body, tape, ..self.clone() })
     }
 
+    /// Returns the answer as the only chunk of a stream: messages become deltas.
+    pub(crate) fn as_chunk(&self) -> Bytes {
+        let root = self.tape.root(&self.body);
+        let mut edits = Splices::default();
+        edits.set_field(root, "object", "\"chat.completion.chunk\"");
+        for choice in root.get("choices").into_iter().flat_map(|choices| choices.items()) {
+            if let Some((key, _)) = choice.members().find(|(key, _)| key.is("message")) {
+                edits.replace(key.span(), "\"delta\"");
+            }
+        }
+        edits.apply(&self.body)
+    }
+
     /// Returns the JSON with `cost_usd` at the top level: a number, or null when the price is unknown.
     #[must_use]
     pub fn with_cost(&self, cost: Option<NanoUsd>) -> Bytes {

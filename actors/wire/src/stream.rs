@@ -2,17 +2,17 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use sentinel_domain::policy::ProviderKind;
 use sentinel_domain::{FailureClass, Usage};
 use smallvec::SmallVec;
 
-use crate::anthropic::AnthropicStream;
+use crate::anthropic::{self, AnthropicStream};
 use crate::chunk::{Chunk, Place, Track, TrackKind};
 use crate::dialect::Hints;
 use crate::failure::UpstreamFailure;
 use crate::json::Writer;
-use crate::openai::OpenAiStream;
+use crate::openai::{self, OpenAiStream};
 use crate::sse::{SseDecoder, SseEvent};
 
 /// What comes out of a stream.
@@ -32,6 +32,11 @@ pub enum StreamItem {
 /// [`StreamDecoder::finish`] and take items once more. After `Done` or `Failed` everything else is dropped.
 #[derive(Debug)]
 pub struct StreamDecoder {
+    kind: ProviderKind,
+    max_event: usize,
+    begun: bool,
+    /// A whole answer in the place of a stream, as far as it has come.
+    whole: Option<BytesMut>,
     sse: SseDecoder,
     dialect: DialectStream,
     state: StreamState,
@@ -71,13 +76,25 @@ impl StreamDecoder {
             hints,
             ..StreamState::default()
         };
-        Self { sse: SseDecoder::new(max_event), dialect, state }
+        Self { kind, max_event, begun: false, whole: None, sse: SseDecoder::new(max_event), dialect, state }
     }
 
     /// Gives it the next piece of the provider's bytes.
     pub fn feed(&mut self, piece: Bytes) {
-        if !self.state.ended {
-            self.sse.feed(piece);
+        if self.state.ended {
+            return;
+        }
+        if !self.begun
+            && let Some(first) = piece.iter().find(|byte| !byte.is_ascii_whitespace())
+        {
+            self.begun = true;
+            // No line of a stream begins like this: it is JSON, an error or an answer that is not streamed.
+            self.whole = (*first == b'{').then(BytesMut::new);
+        }
+        match &mut self.whole {
+            None => self.sse.feed(piece),
+            Some(whole) if whole.len() + piece.len() <= self.max_event => whole.extend_from_slice(&piece),
+            Some(_) => self.state.fail(oversize()),
         }
     }
 
@@ -100,6 +117,9 @@ impl StreamDecoder {
 
     /// Tells it that the bytes have ended. What is still open is completed, or the answer counts as cut.
     pub fn finish(&mut self) {
+        if let Some(whole) = self.whole.take().filter(|_| !self.state.ended) {
+            return self.unstream(whole.freeze());
+        }
         while !self.state.ended {
             match self.sse.finish() {
                 Ok(Some(event)) => self.event(&event),
@@ -109,6 +129,25 @@ impl StreamDecoder {
                 },
                 Err(_) => self.state.fail(oversize()),
             }
+        }
+    }
+
+    /// Takes a whole answer apart into one chunk, so that the client still gets the stream that it asked for.
+    fn unstream(&mut self, body: Bytes) {
+        let decoded = match self.kind {
+            ProviderKind::OpenAi => openai::decode(200, body),
+            ProviderKind::Anthropic => anthropic::decode(200, body, &self.state.hints),
+        };
+        match decoded {
+            Ok(completion) => {
+                let event = SseEvent { event: Bytes::new(), data: completion.as_chunk() };
+                let mut stream = OpenAiStream::default();
+                stream.event(&event, &mut self.state);
+                if !self.state.ended {
+                    stream.end_of_bytes(&mut self.state);
+                }
+            }
+            Err(failure) => self.state.fail(failure),
         }
     }
 

@@ -1,11 +1,5 @@
 //! Answers of Anthropic's on their way to the client: whole ones and streams.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "helpers of tests fail as tests do"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod support;
 
@@ -16,7 +10,7 @@ use sentinel_domain::policy::ProviderKind::Anthropic;
 use sentinel_domain::{ErrorCode, FailureClass, NanoUsd};
 use sentinel_wire::{Completion, NoHeaders, TextKind, Track, TrackKind, UpstreamFailure, dialect};
 use serde_json::{Value, json};
-use support::{deltas, events, hints, read};
+use support::{deltas, hints, read};
 
 fn decode(body: &Value, fields: &Value) -> Result<Completion, Box<UpstreamFailure>> {
     let body = Bytes::from(body.to_string());
@@ -78,6 +72,17 @@ fn texts_are_replaced_and_cost_is_added_without_touching_the_rest() {
     let unpriced: Value = serde_json::from_slice(&changed.with_cost(None)).unwrap();
     assert_eq!(unpriced["cost_usd"], Value::Null);
     assert_eq!(unpriced.as_object().unwrap().len(), 7);
+}
+
+/// Writes events with their names, as Anthropic does: padded before the closing brace.
+fn events(list: &[Value]) -> String {
+    list.iter()
+        .map(|event| {
+            let json = event.to_string();
+            let (body, _) = json.split_at(json.len() - 1);
+            format!("event: {}\ndata: {body}   }}\n\n", event["type"].as_str().unwrap())
+        })
+        .collect()
 }
 
 fn start() -> Value {

@@ -1,11 +1,5 @@
 //! Requests on their way to Anthropic: what is sent, what is ignored, what is refused.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "helpers of tests fail as tests do"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use bytes::Bytes;
 use sentinel_domain::policy::ProviderKind;

@@ -1,11 +1,5 @@
 //! OpenAI-kind upstreams: what passes as it is, and what is mended.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "helpers of tests fail as tests do"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod support;
 
@@ -319,4 +313,21 @@ fn an_untouched_chunk_is_a_slice_of_what_came() {
     decoder.feed(piece.clone());
     let Some(sentinel_wire::StreamItem::Chunk(chunk)) = decoder.next_item() else { panic!("no chunk") };
     assert!(std::ptr::eq(chunk.json().as_ptr(), piece[6..].as_ptr()));
+}
+
+#[test]
+fn a_whole_answer_in_the_place_of_a_stream_is_streamed() {
+    let body = r#"{"id":"c-1","object":"chat.completion","created":7,"model":"m-1","choices":[{"index":0,"message":{"role":"assistant",
+        "content":null,"tool_calls":[{"id":"t","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}],
+        "usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#;
+    let ended = read(OpenAi, &asked(), body);
+    assert!(ended.done);
+    let delta = &deltas(&ended.chunks)[0];
+    assert_eq!((&delta["tool_calls"][0]["index"], &delta["tool_calls"][0]["id"]), (&json!(0), &json!("t")));
+    assert_eq!(ended.chunks[0]["object"], "chat.completion.chunk");
+    assert_eq!(ended.chunks[1]["usage"]["total_tokens"], 5);
+    let filtered =
+        read(OpenAi, &asked(), r#" {"error":{"message":"filtered","code":"content_filter","status":400}}"#);
+    assert_eq!(filtered.failure.unwrap().class, FailureClass::Rejected);
+    assert_eq!(read(OpenAi, &asked(), "{\"choices\":").failure.unwrap().class, FailureClass::Malformed);
 }

@@ -3,13 +3,7 @@
 //! What comes out is put together the way the official client does and compared with what was recorded. The
 //! recordings are not part of the repository: `SENTINEL_SHARED` names the directory that holds `wire/`; without it
 //! the test says that it skipped.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "helpers of tests fail as tests do"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests fail as tests do")]
 
 #[path = "recorded/client.rs"]
 mod client;

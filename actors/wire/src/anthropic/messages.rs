@@ -131,7 +131,7 @@ impl<'a> Builder<'a, '_> {
     fn result(&mut self, at: usize, message: Value<'_>, id: String) -> Result<(), ApiError> {
         let Some(open) = self.open_calls.iter().position(|open| *open == id) else {
             let path = format!("messages[{at}].tool_call_id");
-            return Err(invalid(&path, "answers no call of the assistant message before it"));
+            return Err(invalid(path, "answers no call of the assistant message before it"));
         };
         self.open_calls.swap_remove(open);
         let mut out = Writer::default();

@@ -1,11 +1,13 @@
 //! The rules of the messages of a chat request.
 
+use std::fmt::{self, Arguments, Display, Formatter};
+
 use sentinel_domain::{ApiError, ErrorCode};
 
 use super::Limits;
 use super::validate::{
-    Checked, MAX_NAME_CHARS, array, function_name, identifier, invalid, missing, object, required, string,
-    wrong_type,
+    Checked, MAX_NAME_CHARS, array, check_identifier, check_string, function_name, invalid, missing, object,
+    required, wrong_type,
 };
 use crate::json::{Kind, Value};
 use crate::text::Role;
@@ -29,20 +31,33 @@ pub(super) fn messages(list: Option<Value<'_>>, limits: &Limits) -> Checked<usiz
     Ok(count)
 }
 
-/// One message, by position; puts together paths for refusals.
+/// One message, by position.
 #[derive(Clone, Copy)]
 struct At {
     index: usize,
 }
 
+/// A path below a message, written out only for a refusal.
+#[derive(Clone, Copy)]
+struct Path<'a> {
+    message: usize,
+    field: Arguments<'a>,
+}
+
+impl Display for Path<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "messages[{}]{}", self.message, self.field)
+    }
+}
+
 impl At {
-    fn path(self, field: &str) -> String {
-        format!("messages[{}]{field}", self.index)
+    fn path(self, field: Arguments<'_>) -> Path<'_> {
+        Path { message: self.index, field }
     }
 
     fn message(self, message: Value<'_>, limits: &Limits) -> Checked<()> {
         if !message.is_object() {
-            return Err(wrong_type(&self.path(""), "an object", message));
+            return Err(wrong_type(self.path(format_args!("")), "an object", message));
         }
         let mut role = None;
         let mut content = None;
@@ -61,7 +76,7 @@ impl At {
                 "tool_call_id" => call_id = Some(value),
                 "name" => name = Some(value),
                 "refusal" if !value.is_null() => {
-                    string(value, &self.path(".refusal"))?;
+                    check_string(value, self.path(format_args!(".refusal")))?;
                     other_answer = true;
                 }
                 "audio" if !value.is_null() => other_answer = true,
@@ -80,36 +95,38 @@ impl At {
             None => {
                 let answered = calls.is_some() || function_call.is_some() || other_answer;
                 if !(role == Role::Assistant && answered) {
-                    return Err(missing(&self.path(".content")));
+                    return Err(missing(self.path(format_args!(".content"))));
                 }
             }
         }
         if let Some(name) = name.filter(|name| !name.is_null()) {
-            identifier(name, &self.path(".name"), MAX_NAME_CHARS)?;
+            check_identifier(name, self.path(format_args!(".name")), MAX_NAME_CHARS)?;
         }
         if let Some(calls) = calls.filter(|calls| !calls.is_null()) {
             self.calls(calls, &mut chars)?;
         }
         if let Some(call) = function_call.filter(|call| !call.is_null()) {
-            self.function(call, ".function_call", &mut chars)?;
+            function(call, self.path(format_args!(".function_call")), &mut chars)?;
         }
         if role == Role::Tool && message.get("role").is_some_and(|role| role.is("tool")) {
-            let id = call_id.ok_or_else(|| missing(&self.path(".tool_call_id")))?;
-            identifier(id, &self.path(".tool_call_id"), MAX_NAME_CHARS)?;
+            let id = call_id.ok_or_else(|| missing(self.path(format_args!(".tool_call_id"))))?;
+            check_identifier(id, self.path(format_args!(".tool_call_id")), MAX_NAME_CHARS)?;
         }
         if chars.over() {
             let message = format!("a message must not hold more than {} characters of text", chars.limit);
-            return Err(ApiError::new(ErrorCode::MessageTooLong, message).param(self.path("")));
+            return Err(ApiError::new(ErrorCode::MessageTooLong, message)
+                .param(self.path(format_args!("")).to_string()));
         }
         Ok(())
     }
 
     fn role(self, role: Option<Value<'_>>) -> Checked<Role> {
-        let value = role.ok_or_else(|| missing(&self.path(".role")))?;
-        let name = value.as_str().ok_or_else(|| wrong_type(&self.path(".role"), "a string", value))?;
+        let value = role.ok_or_else(|| missing(self.path(format_args!(".role"))))?;
+        let name =
+            value.as_str().ok_or_else(|| wrong_type(self.path(format_args!(".role")), "a string", value))?;
         Role::from_wire(&name).ok_or_else(|| {
             invalid(
-                &self.path(".role"),
+                self.path(format_args!(".role")),
                 "must be one of `system`, `developer`, `user`, `assistant`, `tool`, `function`",
             )
         })
@@ -125,52 +142,42 @@ impl At {
                     self.part(at, part, chars)?;
                 }
             }
-            _ => return Err(wrong_type(&self.path(".content"), "a string or an array of parts", content)),
+            _ => {
+                return Err(wrong_type(
+                    self.path(format_args!(".content")),
+                    "a string or an array of parts",
+                    content,
+                ));
+            }
         }
         Ok(())
     }
 
     fn part(self, at: usize, part: Value<'_>, chars: &mut Chars) -> Checked<()> {
-        let path = |field: &str| self.path(&format!(".content[{at}]{field}"));
         if !part.is_object() {
-            return Err(wrong_type(&path(""), "an object", part));
+            return Err(wrong_type(self.path(format_args!(".content[{at}]")), "an object", part));
         }
-        let kind = part.get("type").ok_or_else(|| missing(&path(".type")))?;
-        let kind = kind.as_str().ok_or_else(|| wrong_type(&path(".type"), "a string", kind))?;
-        let field = |name: &'static str| -> Checked<Value<'_>> {
-            part.get(name).ok_or_else(|| missing(&path(&format!(".{name}"))))
+        // The field of a part, which must be there.
+        let field = |name: &str| required(part, name, self.path(format_args!(".content[{at}].{name}")));
+        let text = |name: &str| -> Checked<Value<'_>> {
+            let value = field(name)?;
+            check_string(value, self.path(format_args!(".content[{at}].{name}")))?;
+            Ok(value)
         };
-        match kind.as_ref() {
-            "text" => {
-                let text = field("text")?;
-                if text.kind() != Kind::String {
-                    return Err(wrong_type(&path(".text"), "a string", text));
-                }
-                chars.add(text);
-            }
-            "refusal" => {
-                let text = field("refusal")?;
-                if text.kind() != Kind::String {
-                    return Err(wrong_type(&path(".refusal"), "a string", text));
-                }
-                chars.add(text);
-            }
-            "image_url" => {
-                let image = field("image_url")?;
-                // Mistral's clients send the address alone.
-                if image.kind() != Kind::String {
-                    object(image, &path(".image_url"))?;
-                    let url = image.get("url").ok_or_else(|| missing(&path(".image_url.url")))?;
-                    string(url, &path(".image_url.url"))?;
-                }
-            }
-            "input_audio" => {
-                let audio = field("input_audio")?;
-                object(audio, &path(".input_audio"))?;
-                let data = audio.get("data").ok_or_else(|| missing(&path(".input_audio.data")))?;
-                string(data, &path(".input_audio.data"))?;
-            }
-            "file" => object(field("file")?, &path(".file"))?,
+        let inner = |name: &str, inner: &str| -> Checked<()> {
+            let value = field(name)?;
+            object(value, self.path(format_args!(".content[{at}].{name}")))?;
+            let value = required(value, inner, self.path(format_args!(".content[{at}].{name}.{inner}")))?;
+            check_string(value, self.path(format_args!(".content[{at}].{name}.{inner}")))
+        };
+        match text("type")?.as_str().as_deref() {
+            Some("text") => chars.add(text("text")?),
+            Some("refusal") => chars.add(text("refusal")?),
+            // Mistral's clients send the address alone.
+            Some("image_url") if field("image_url")?.kind() == Kind::String => {}
+            Some("image_url") => inner("image_url", "url")?,
+            Some("input_audio") => inner("input_audio", "data")?,
+            Some("file") => object(field("file")?, self.path(format_args!(".content[{at}].file")))?,
             // Other types belong to a vendor, who knows them.
             _ => {}
         }
@@ -178,37 +185,33 @@ impl At {
     }
 
     fn calls(self, calls: Value<'_>, chars: &mut Chars) -> Checked<()> {
-        array(calls, &self.path(".tool_calls"))?;
+        array(calls, self.path(format_args!(".tool_calls")))?;
         for (at, call) in calls.items().enumerate() {
-            let path = |field: &str| format!(".tool_calls[{at}]{field}");
-            if !call.is_object() {
-                return Err(wrong_type(&self.path(&path("")), "an object", call));
-            }
-            let id_path = self.path(&path(".id"));
-            identifier(required(call, "id", &id_path)?, &id_path, MAX_NAME_CHARS)?;
+            object(call, self.path(format_args!(".tool_calls[{at}]")))?;
+            let id = required(call, "id", self.path(format_args!(".tool_calls[{at}].id")))?;
+            check_identifier(id, self.path(format_args!(".tool_calls[{at}].id")), MAX_NAME_CHARS)?;
             let kind = call.get("type").filter(|kind| !kind.is_null());
             if let Some(kind) = kind {
-                string(kind, &self.path(&path(".type")))?;
+                check_string(kind, self.path(format_args!(".tool_calls[{at}].type")))?;
             }
             if kind.is_none_or(|kind| kind.is("function")) {
-                let function = required(call, "function", &self.path(&path(".function")))?;
-                self.function(function, &path(".function"), chars)?;
+                let callee =
+                    required(call, "function", self.path(format_args!(".tool_calls[{at}].function")))?;
+                function(callee, self.path(format_args!(".tool_calls[{at}].function")), chars)?;
             }
         }
         Ok(())
     }
+}
 
-    fn function(self, function: Value<'_>, field: &str, chars: &mut Chars) -> Checked<()> {
-        let path = self.path(field);
-        object(function, &path)?;
-        let name_path = format!("{path}.name");
-        function_name(required(function, "name", &name_path)?, &name_path)?;
-        let arguments_path = format!("{path}.arguments");
-        let arguments = required(function, "arguments", &arguments_path)?;
-        string(arguments, &arguments_path)?;
-        chars.add(arguments);
-        Ok(())
-    }
+fn function(function: Value<'_>, path: Path<'_>, chars: &mut Chars) -> Checked<()> {
+    object(function, path)?;
+    let name = required(function, "name", format_args!("{path}.name"))?;
+    function_name(name, format_args!("{path}.name"))?;
+    let arguments = required(function, "arguments", format_args!("{path}.arguments"))?;
+    check_string(arguments, format_args!("{path}.arguments"))?;
+    chars.add(arguments);
+    Ok(())
 }
 
 /// Counts the characters of a message's texts against the limit.

@@ -3,6 +3,9 @@
 //! Ranges: OpenAI API reference, "Create chat completion" (read 2026-11). Only what no compatible provider accepts is
 //! refused here; whatever depends on the model or the vendor is left to them.
 
+use std::borrow::Cow;
+use std::fmt::{Arguments, Display};
+
 use sentinel_domain::{ApiError, ErrorCode};
 
 use super::messages::messages;
@@ -44,7 +47,7 @@ pub(super) fn validate(root: Value<'_>, limits: &Limits) -> Checked<Facts> {
                 let n = whole(value, "n", 1, MAX_CHOICES)?;
                 facts.n = u32::try_from(n).unwrap_or(1);
             }
-            "user" => facts.user = Some(identifier(value, "user", usize::MAX)?),
+            "user" => facts.user = Some(identifier(value, "user", usize::MAX)?.into_owned()),
             "temperature" => number(value, "temperature", 0.0, 2.0)?,
             "top_p" => number(value, "top_p", 0.0, 1.0)?,
             "frequency_penalty" => number(value, "frequency_penalty", -2.0, 2.0)?,
@@ -66,12 +69,12 @@ pub(super) fn validate(root: Value<'_>, limits: &Limits) -> Checked<Facts> {
             "prediction" => object(value, "prediction")?,
             "web_search_options" => object(value, "web_search_options")?,
             "modalities" => strings(value, "modalities")?,
-            "reasoning_effort" => drop(string(value, "reasoning_effort")?),
-            "verbosity" => drop(string(value, "verbosity")?),
-            "service_tier" => drop(string(value, "service_tier")?),
-            "safety_identifier" => drop(identifier(value, "safety_identifier", usize::MAX)?),
-            "prompt_cache_key" => drop(string(value, "prompt_cache_key")?),
-            "prompt_cache_retention" => drop(string(value, "prompt_cache_retention")?),
+            "reasoning_effort" => check_string(value, "reasoning_effort")?,
+            "verbosity" => check_string(value, "verbosity")?,
+            "service_tier" => check_string(value, "service_tier")?,
+            "safety_identifier" => check_identifier(value, "safety_identifier", usize::MAX)?,
+            "prompt_cache_key" => check_string(value, "prompt_cache_key")?,
+            "prompt_cache_retention" => check_string(value, "prompt_cache_retention")?,
             _ => {}
         }
     }
@@ -87,7 +90,7 @@ pub(super) fn validate(root: Value<'_>, limits: &Limits) -> Checked<Facts> {
 fn model_name(model: Option<Value<'_>>) -> Checked<String> {
     let value = model.ok_or_else(|| missing("model"))?;
     let name = identifier(value, "model", MAX_NAME_CHARS)?;
-    if name.trim().is_empty() { Err(invalid("model", "must not be empty")) } else { Ok(name) }
+    if name.trim().is_empty() { Err(invalid("model", "must not be empty")) } else { Ok(name.into_owned()) }
 }
 
 fn include_usage(options: Value<'_>, stream: bool) -> Checked<bool> {
@@ -109,7 +112,7 @@ fn stop(value: Value<'_>) -> Checked<()> {
         return Err(wrong_type("stop", "a string or an array of strings", value));
     }
     if value.items().count() > MAX_STOPS {
-        return Err(invalid("stop", format!("must not hold more than {MAX_STOPS} sequences")));
+        return Err(invalid("stop", format_args!("must not hold more than {MAX_STOPS} sequences")));
     }
     strings(value, "stop")
 }
@@ -117,8 +120,7 @@ fn stop(value: Value<'_>) -> Checked<()> {
 fn logit_bias(value: Value<'_>) -> Checked<()> {
     object(value, "logit_bias")?;
     for (key, bias) in value.members() {
-        let token = shown(&key.as_str().unwrap_or_default());
-        number(bias, &format!("logit_bias.{token}"), -100.0, 100.0)?;
+        number(bias, format_args!("logit_bias.{}", Shown(key)), -100.0, 100.0)?;
     }
     Ok(())
 }
@@ -133,12 +135,11 @@ fn tools(value: Value<'_>) -> Checked<bool> {
         ));
     }
     for (at, tool) in value.items().enumerate() {
-        let path = |field: &str| format!("tools[{at}]{field}");
-        object(tool, &path(""))?;
-        let kind = required(tool, "type", &path(".type"))?;
-        if string(kind, &path(".type"))? == "function" {
-            let function = required(tool, "function", &path(".function"))?;
-            self::function(function, &path(".function"))?;
+        object(tool, format_args!("tools[{at}]"))?;
+        let kind = required(tool, "type", format_args!("tools[{at}].type"))?;
+        if string(kind, format_args!("tools[{at}].type"))? == "function" {
+            let function = required(tool, "function", format_args!("tools[{at}].function"))?;
+            self::function(function, format_args!("tools[{at}].function"))?;
         }
     }
     Ok(count > 0)
@@ -148,33 +149,33 @@ fn functions(value: Value<'_>) -> Checked<bool> {
     array(value, "functions")?;
     let count = value.items().count();
     if count > MAX_TOOLS {
-        return Err(invalid("functions", format!("must not hold more than {MAX_TOOLS} functions")));
+        return Err(invalid("functions", format_args!("must not hold more than {MAX_TOOLS} functions")));
     }
     for (at, function) in value.items().enumerate() {
-        self::function(function, &format!("functions[{at}]"))?;
+        self::function(function, format_args!("functions[{at}]"))?;
     }
     Ok(count > 0)
 }
 
-fn function(function: Value<'_>, path: &str) -> Checked<()> {
+fn function(function: Value<'_>, path: Arguments<'_>) -> Checked<()> {
     object(function, path)?;
-    let name_path = format!("{path}.name");
-    function_name(required(function, "name", &name_path)?, &name_path)?;
+    let name = required(function, "name", format_args!("{path}.name"))?;
+    function_name(name, format_args!("{path}.name"))?;
     if let Some(parameters) = function.set("parameters") {
-        object(parameters, &format!("{path}.parameters"))?;
+        object(parameters, format_args!("{path}.parameters"))?;
     }
     if let Some(description) = function.set("description") {
-        string(description, &format!("{path}.description"))?;
+        string(description, format_args!("{path}.description"))?;
     }
     if let Some(strict) = function.set("strict") {
-        boolean(strict, &format!("{path}.strict"))?;
+        boolean(strict, format_args!("{path}.strict"))?;
     }
     Ok(())
 }
 
-pub(super) fn function_name(value: Value<'_>, path: &str) -> Checked<()> {
-    let name = identifier(value, path, MAX_NAME_CHARS)?;
-    if name.is_empty() { Err(invalid(path, "must not be empty")) } else { Ok(()) }
+pub(super) fn function_name(value: Value<'_>, path: impl Display + Copy) -> Checked<()> {
+    check_identifier(value, path, MAX_NAME_CHARS)?;
+    if value.is("") { Err(invalid(path, "must not be empty")) } else { Ok(()) }
 }
 
 fn tool_choice(value: Value<'_>) -> Checked<()> {
@@ -223,69 +224,73 @@ fn response_format(value: Value<'_>) -> Checked<()> {
     Ok(())
 }
 
-// The building blocks. Paths are only put together for a refusal where they are not constant.
+// The building blocks. A path is only put together for a refusal.
 
-pub(super) fn missing(path: &str) -> ApiError {
-    ApiError::new(ErrorCode::MissingField, format!("`{path}` is required")).param(path.to_owned())
+pub(super) fn missing(path: impl Display) -> ApiError {
+    ApiError::new(ErrorCode::MissingField, format!("`{path}` is required")).param(path.to_string())
 }
 
-pub(crate) fn invalid(path: &str, why: impl std::fmt::Display) -> ApiError {
-    ApiError::new(ErrorCode::InvalidValue, format!("`{path}` {why}")).param(path.to_owned())
+pub(crate) fn invalid(path: impl Display, why: impl Display) -> ApiError {
+    ApiError::new(ErrorCode::InvalidValue, format!("`{path}` {why}")).param(path.to_string())
 }
 
-pub(super) fn wrong_type(path: &str, expected: &str, value: Value<'_>) -> ApiError {
+pub(super) fn wrong_type(path: impl Display, expected: &str, value: Value<'_>) -> ApiError {
     invalid(path, format_args!("must be {expected}, not {}", value.kind().name()))
 }
 
-pub(super) fn required<'a>(object: Value<'a>, name: &str, path: &str) -> Checked<Value<'a>> {
+pub(super) fn required<'a>(object: Value<'a>, name: &str, path: impl Display) -> Checked<Value<'a>> {
     object.get(name).ok_or_else(|| missing(path))
 }
 
-pub(super) fn boolean(value: Value<'_>, path: &str) -> Checked<bool> {
+pub(super) fn boolean(value: Value<'_>, path: impl Display) -> Checked<bool> {
     value.as_bool().ok_or_else(|| wrong_type(path, "a boolean", value))
 }
 
-pub(super) fn object(value: Value<'_>, path: &str) -> Checked<()> {
+pub(super) fn object(value: Value<'_>, path: impl Display) -> Checked<()> {
     if value.is_object() { Ok(()) } else { Err(wrong_type(path, "an object", value)) }
 }
 
-pub(super) fn array(value: Value<'_>, path: &str) -> Checked<()> {
+pub(super) fn array(value: Value<'_>, path: impl Display) -> Checked<()> {
     if value.is_array() { Ok(()) } else { Err(wrong_type(path, "an array", value)) }
 }
 
-pub(super) fn string<'a>(value: Value<'a>, path: &str) -> Checked<std::borrow::Cow<'a, str>> {
+pub(super) fn string<'a>(value: Value<'a>, path: impl Display) -> Checked<Cow<'a, str>> {
     value.as_str().ok_or_else(|| wrong_type(path, "a string", value))
+}
+
+/// Checks that a value is a string, without decoding it.
+pub(super) fn check_string(value: Value<'_>, path: impl Display) -> Checked<()> {
+    if value.kind() == Kind::String { Ok(()) } else { Err(wrong_type(path, "a string", value)) }
 }
 
 fn strings(value: Value<'_>, path: &str) -> Checked<()> {
     array(value, path)?;
-    for (at, item) in value.items().enumerate() {
-        if item.kind() != Kind::String {
-            return Err(wrong_type(&format!("{path}[{at}]"), "a string", item));
-        }
-    }
-    Ok(())
+    value.items().enumerate().try_for_each(|(at, item)| check_string(item, format_args!("{path}[{at}]")))
 }
 
 /// Checks a string that is used as a name: no control characters, not too long.
-pub(super) fn identifier(value: Value<'_>, path: &str, max_chars: usize) -> Checked<String> {
-    let text = string(value, path)?;
+pub(super) fn check_identifier(value: Value<'_>, path: impl Display, max_chars: usize) -> Checked<()> {
+    identifier(value, path, max_chars).map(drop)
+}
+
+fn identifier<'a>(value: Value<'a>, path: impl Display, max_chars: usize) -> Checked<Cow<'a, str>> {
+    let Some(text) = value.as_str() else { return Err(wrong_type(path, "a string", value)) };
     if text.chars().any(char::is_control) {
         return Err(invalid(path, "must not contain control characters"));
     }
     if text.len() > max_chars && text.chars().count() > max_chars {
-        return Err(invalid(path, format!("must not be longer than {max_chars} characters")));
+        return Err(invalid(path, format_args!("must not be longer than {max_chars} characters")));
     }
-    Ok(text.into_owned())
+    Ok(text)
 }
 
-fn number(value: Value<'_>, path: &str, low: f64, high: f64) -> Checked<()> {
+fn number(value: Value<'_>, path: impl Display, low: f64, high: f64) -> Checked<()> {
     if value.kind() != Kind::Number {
         return Err(wrong_type(path, "a number", value));
     }
     match value.as_f64() {
         Some(number) if (low..=high).contains(&number) => Ok(()),
-        _ => Err(invalid(path, format!("must be between {low} and {high}"))),
+        _ => Err(invalid(path, format_args!("must be between {low} and {high}"))),
     }
 }
 
@@ -295,7 +300,7 @@ fn whole(value: Value<'_>, path: &str, low: i64, high: i64) -> Checked<i64> {
     }
     match value.as_i64() {
         Some(number) if (low..=high).contains(&number) => Ok(number),
-        Some(_) => Err(invalid(path, format!("must be between {low} and {high}"))),
+        Some(_) => Err(invalid(path, format_args!("must be between {low} and {high}"))),
         None => Err(invalid(path, "must be an integer")),
     }
 }
@@ -312,6 +317,14 @@ fn positive(value: Value<'_>, path: &str) -> Checked<u64> {
 }
 
 /// A name that the client chose, as it may stand in a message.
-fn shown(name: &str) -> String {
-    name.chars().filter(|letter| !letter.is_control()).take(64).collect()
+struct Shown<'a>(Value<'a>);
+
+impl Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = self.0.as_str().unwrap_or_default();
+        name.chars()
+            .filter(|letter| !letter.is_control())
+            .take(64)
+            .try_for_each(|letter| write!(f, "{letter}"))
+    }
 }

@@ -1,5 +1,4 @@
 //! What the tests of answers share: requests that ask for them, and streams fed in pieces.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use bytes::Bytes;
 use sentinel_domain::policy::ProviderKind;
@@ -67,17 +66,6 @@ fn take(ended: &mut Ended) {
             StreamItem::Failed(failure) => ended.failure = Some(failure),
         }
     }
-}
-
-/// Writes events with their names, as Anthropic does: padded before the closing brace.
-pub(crate) fn events(list: &[Value]) -> String {
-    list.iter()
-        .map(|event| {
-            let json = event.to_string();
-            let (body, _) = json.split_at(json.len() - 1);
-            format!("event: {}\ndata: {body}   }}\n\n", event["type"].as_str().unwrap())
-        })
-        .collect()
 }
 
 /// Returns the deltas of the first choice.
