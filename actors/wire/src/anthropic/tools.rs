@@ -193,7 +193,8 @@ fn write_tool(
     allowed: Option<Value<'_>>,
     marks: &mut CacheMarks,
 ) -> Result<bool, ApiError> {
-    match tool.text("type").as_deref() {
+    let untyped = tool.get("function").map(|_| "function");
+    match tool.text("type").as_deref().or(untyped) {
         Some("function") => {
             let Some(function) = tool.get("function") else { return Ok(false) };
             if let Some(allowed) = allowed {

@@ -73,6 +73,14 @@ impl Splices {
         }
     }
 
+    /// Returns where a place that no replacement touches stands in the result.
+    pub(crate) fn moved(&self, place: usize) -> usize {
+        let before = self.edits.iter().filter(|(range, _)| range.end <= place);
+        let (added, removed) = before
+            .fold((0, 0), |(added, removed), (range, json)| (added + json.len(), removed + range.len()));
+        (place + added).saturating_sub(removed)
+    }
+
     /// Returns the document with all replacements made.
     pub(crate) fn apply(mut self, bytes: &Bytes) -> Bytes {
         if self.edits.is_empty() {

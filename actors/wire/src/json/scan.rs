@@ -49,12 +49,15 @@ pub(crate) struct JsonError {
     pub(crate) path: String,
 }
 
+/// Boxed, since the scan hands a result up for every value and nearly all of them are good.
+type Scanned<T> = Result<T, Box<JsonError>>;
+
 impl JsonError {
-    fn new(fault: Fault, offset: usize) -> Self {
-        Self { fault, offset, path: String::new() }
+    fn new(fault: Fault, offset: usize) -> Box<Self> {
+        Box::new(Self { fault, offset, path: String::new() })
     }
 
-    fn inside(mut self, segment: &str) -> Self {
+    fn inside(mut self: Box<Self>, segment: &str) -> Box<Self> {
         if !self.path.is_empty() && !self.path.starts_with('[') {
             self.path.insert(0, '.');
         }
@@ -92,14 +95,14 @@ pub(crate) struct Tape {
 
 impl Tape {
     /// Reads a whole document. White space around it is allowed, anything else after it is not.
-    pub(crate) fn read(bytes: &[u8], rules: Rules) -> Result<Self, JsonError> {
+    pub(crate) fn read(bytes: &[u8], rules: Rules) -> Scanned<Self> {
         let mut tape = Self::default();
         tape.refill(bytes, rules)?;
         Ok(tape)
     }
 
     /// As [`Tape::read`], in the memory of an earlier document.
-    pub(crate) fn refill(&mut self, bytes: &[u8], rules: Rules) -> Result<(), JsonError> {
+    pub(crate) fn refill(&mut self, bytes: &[u8], rules: Rules) -> Scanned<()> {
         self.nodes.clear();
         if u32::try_from(bytes.len()).is_err() {
             return Err(JsonError::new(Fault::TooManyValues, 0));
@@ -138,7 +141,7 @@ impl Scan<'_> {
         self.bytes.get(self.at).copied()
     }
 
-    fn syntax(&self, expected: &'static str) -> JsonError {
+    fn syntax(&self, expected: &'static str) -> Box<JsonError> {
         JsonError::new(Fault::Syntax(expected), self.at)
     }
 
@@ -149,7 +152,7 @@ impl Scan<'_> {
     }
 
     /// Opens a node at the current place; `close` sets its end.
-    fn open(&mut self, kind: Kind) -> Result<usize, JsonError> {
+    fn open(&mut self, kind: Kind) -> Scanned<usize> {
         let index = self.nodes.len();
         if index >= self.rules.max_nodes {
             return Err(JsonError::new(Fault::TooManyValues, self.at));
@@ -168,7 +171,7 @@ impl Scan<'_> {
         }
     }
 
-    fn value(&mut self, depth: usize) -> Result<(), JsonError> {
+    fn value(&mut self, depth: usize) -> Scanned<()> {
         match self.peek() {
             Some(b'"') => self.string().map(drop),
             Some(b'{') => self.object(depth + 1),
@@ -181,7 +184,7 @@ impl Scan<'_> {
         }
     }
 
-    fn word(&mut self, word: &'static [u8], kind: Kind) -> Result<(), JsonError> {
+    fn word(&mut self, word: &'static [u8], kind: Kind) -> Scanned<()> {
         if !self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(word)) {
             return Err(self.syntax("a value"));
         }
@@ -191,7 +194,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn digits(&mut self) -> Result<(), JsonError> {
+    fn digits(&mut self) -> Scanned<()> {
         let first = self.at;
         while let Some(b'0'..=b'9') = self.peek() {
             self.at += 1;
@@ -199,7 +202,7 @@ impl Scan<'_> {
         if self.at == first { Err(self.syntax("a digit")) } else { Ok(()) }
     }
 
-    fn number(&mut self) -> Result<(), JsonError> {
+    fn number(&mut self) -> Scanned<()> {
         let index = self.open(Kind::Number)?;
         if self.peek() == Some(b'-') {
             self.at += 1;
@@ -224,7 +227,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn string(&mut self) -> Result<usize, JsonError> {
+    fn string(&mut self) -> Scanned<usize> {
         let index = self.open(Kind::String)?;
         self.at += 1;
         let mut escaped = false;
@@ -246,7 +249,7 @@ impl Scan<'_> {
         }
     }
 
-    fn escape(&mut self) -> Result<(), JsonError> {
+    fn escape(&mut self) -> Scanned<()> {
         let start = self.at;
         self.at += 1;
         match self.peek() {
@@ -279,7 +282,7 @@ impl Scan<'_> {
     }
 
     /// Reads `uXXXX` and returns the unit.
-    fn unit(&mut self) -> Result<u16, JsonError> {
+    fn unit(&mut self) -> Scanned<u16> {
         self.at += 1;
         let digits = self.bytes.get(self.at..self.at + 4).unwrap_or_default();
         let text = std::str::from_utf8(digits).unwrap_or_default();
@@ -290,7 +293,7 @@ impl Scan<'_> {
         u16::from_str_radix(text, 16).map_err(|_| self.syntax("four hexadecimal digits"))
     }
 
-    fn enter(&mut self, kind: Kind, depth: usize) -> Result<usize, JsonError> {
+    fn enter(&mut self, kind: Kind, depth: usize) -> Scanned<usize> {
         if depth > self.rules.max_depth {
             return Err(JsonError::new(Fault::Depth, self.at));
         }
@@ -300,7 +303,7 @@ impl Scan<'_> {
         Ok(index)
     }
 
-    fn array(&mut self, depth: usize) -> Result<(), JsonError> {
+    fn array(&mut self, depth: usize) -> Scanned<()> {
         let index = self.enter(Kind::Array, depth)?;
         if self.peek() == Some(b']') {
             self.at += 1;
@@ -325,7 +328,7 @@ impl Scan<'_> {
         }
     }
 
-    fn object(&mut self, depth: usize) -> Result<(), JsonError> {
+    fn object(&mut self, depth: usize) -> Scanned<()> {
         let index = self.enter(Kind::Object, depth)?;
         if self.peek() == Some(b'}') {
             self.at += 1;

@@ -7,7 +7,7 @@ use super::*;
 
 const STRICT: Rules = Rules { max_depth: 64, max_nodes: 10_000, strict: true };
 
-fn read(text: &str) -> Result<Tape, JsonError> {
+fn read(text: &str) -> Result<Tape, Box<JsonError>> {
     Tape::read(text.as_bytes(), STRICT)
 }
 

@@ -97,7 +97,8 @@ impl OpenAiStream {
     }
 
     fn chunk(&mut self, event: &SseEvent, root: Value<'_>, state: &mut StreamState) {
-        if &event.event[..] == b"error" || Report::is_error(root) {
+        let fields = Fields::read(root);
+        if &event.event[..] == b"error" || (fields.suspicious && Report::is_error(root)) {
             return state.fail(UpstreamFailure::from_object(root));
         }
         if !root.is_object() {
@@ -106,36 +107,35 @@ impl OpenAiStream {
                 "the provider's stream holds something else than chunks",
             ));
         }
-        let choices = root.set("choices");
-        let empty = choices.is_none_or(|choices| choices.items().next().is_none());
         let mut edits = Splices::default();
-        if self.usage(event, root, empty, &mut edits, state) {
+        if self.usage(event, root, &fields, &mut edits, state) {
             return;
         }
-        if choices.is_none() {
-            // No chunk at all: a vendor's ping or notice, which would break clients.
-            return;
-        }
-        if !self.head(event, root, empty, &mut edits, state) {
+        // Without choices it is no chunk at all: a vendor's ping or notice, which would break clients.
+        let Some(choices) = fields.choices else { return };
+        if !self.head(event, root, &fields, &mut edits, state) {
             return;
         }
         let mut places = SmallVec::new();
-        let mut meaningful = false;
-        let mut finish = false;
-        for choice in choices.into_iter().flat_map(|choices| choices.items()) {
-            let seen = self.choice(choice, &mut edits, &mut places, state);
-            meaningful |= seen.meaningful;
-            finish |= seen.finish;
+        let mut seen = Seen::default();
+        for choice in choices.items() {
+            self.choice(choice, &mut edits, &mut places, &mut seen, state);
         }
         let json = if edits.is_empty() {
             event.data.clone()
         } else {
-            // Edits move places, so these are read again from the result; only mended chunks pay for that.
-            let json = edits.apply(&event.data);
-            places = self.places(&json);
-            json
+            for place in &mut places {
+                place.span = edits.moved(place.span.start)..edits.moved(place.span.end);
+            }
+            edits.apply(&event.data)
         };
-        state.push(Chunk { json, places, meaningful, finish, usage_only: false });
+        state.push(Chunk {
+            json,
+            places,
+            meaningful: seen.meaningful,
+            finish: seen.finish,
+            usage_only: false,
+        });
     }
 
     /// Notes usage and takes it out of the chunk; says whether the chunk held nothing else.
@@ -143,24 +143,19 @@ impl OpenAiStream {
         &mut self,
         event: &SseEvent,
         root: Value<'_>,
-        empty: bool,
+        fields: &Fields<'_>,
         edits: &mut Splices,
         state: &mut StreamState,
     ) -> bool {
-        let field = root.get("usage");
+        let field = fields.usage;
         let object = field.filter(|usage| usage.is_object());
         // Groq repeats the numbers in a field of its own, and has only those in some streams.
-        let groq =
-            || root.get("x_groq").and_then(|extra| extra.get("usage")).filter(|usage| usage.is_object());
-        if let Some(usage) = object.or_else(groq) {
+        let groq = fields.groq.and_then(|extra| extra.get("usage")).filter(|usage| usage.is_object());
+        if let Some(usage) = object.or(groq) {
             state.usage = read_usage(usage).or(state.usage);
-            if object.is_some() && empty && root.get("choices").is_some() {
-                self.started = true;
-                self.usage = UsageSeen::Chunk(event.data.clone());
-                self.head(event, root, false, edits, state);
-                if let UsageSeen::Chunk(json) = &mut self.usage {
-                    *json = std::mem::take(edits).apply(json);
-                }
+            if object.is_some() && fields.choices.is_some_and(|choices| choices.items().next().is_none()) {
+                self.head(event, root, &Fields { choices: None, ..*fields }, edits, state);
+                self.usage = UsageSeen::Chunk(std::mem::take(edits).apply(&event.data));
                 return true;
             }
             self.usage = UsageSeen::Object(usage.raw().to_owned());
@@ -178,12 +173,12 @@ impl OpenAiStream {
         &mut self,
         event: &SseEvent,
         root: Value<'_>,
-        empty: bool,
+        fields: &Fields<'_>,
         edits: &mut Splices,
         state: &mut StreamState,
     ) -> bool {
-        let id = root.text("id").unwrap_or_default();
-        let created = root.get("created").and_then(|created| created.as_count());
+        let id = fields.id.and_then(|id| id.as_str()).unwrap_or_default();
+        let created = fields.created.and_then(|created| created.as_count());
         if self.started && !state.id.is_empty() {
             if state.id != id {
                 edits.set_field(root, "id", &quoted(&state.id));
@@ -195,6 +190,7 @@ impl OpenAiStream {
             return true;
         }
         // Azure begins with a chunk that only reports on the prompt, and names neither id nor time nor model.
+        let empty = fields.choices.is_some_and(|choices| choices.items().next().is_none());
         if id.is_empty() && empty && self.early.len() < 8 {
             self.early.push(std::mem::take(edits).apply(&event.data));
             return false;
@@ -247,80 +243,139 @@ impl OpenAiStream {
         choice: Value<'_>,
         edits: &mut Splices,
         places: &mut SmallVec<[Place; 1]>,
+        seen: &mut Seen,
         state: &mut StreamState,
-    ) -> Seen {
+    ) {
         let index = index_of(choice);
-        let mut seen = Seen::default();
-        let Some(entry) = self.entry(index) else { return seen };
-        let delta = choice.get("delta").filter(|delta| delta.is_object());
-        if let Some(delta) = delta {
-            seen.meaningful = is_meaningful(delta);
-            if !entry.has_role {
-                entry.has_role = true;
-                if delta.set("role").is_none() {
-                    match delta.get("role") {
-                        Some(null) => edits.replace(null.span(), r#""assistant""#),
-                        None => edits.add_first(delta, "role", r#""assistant""#),
-                    }
-                }
-            }
-            for (at, call) in delta.get("tool_calls").into_iter().flat_map(|calls| calls.items()).enumerate()
-            {
-                index_call(entry, at, call, edits);
-            }
-            note_places(places, index, delta);
+        let Some(entry) = self.entry(index) else { return };
+        if let Some(delta) = choice.get("delta").filter(|delta| delta.is_object()) {
+            delta_of(entry, delta, edits, places, seen);
         }
-        if let Some(reason) = choice.set("finish_reason") {
-            if entry.finished {
-                edits.replace(reason.span(), "null");
-            } else {
-                entry.finished = true;
-                seen.finish = true;
-                seen.meaningful = true;
-                if state.finish_reason.is_none() {
-                    state.finish_reason = reason.as_str().map(std::borrow::Cow::into_owned);
-                }
-            }
+        let Some(reason) = choice.set("finish_reason") else { return };
+        if entry.finished {
+            edits.replace(reason.span(), "null");
+            return;
         }
-        seen
-    }
-
-    fn places(&mut self, json: &Bytes) -> SmallVec<[Place; 1]> {
-        let mut places = SmallVec::new();
-        if let Ok(tape) = Tape::read(json, Rules::ANSWER) {
-            for choice in tape.root(json).get("choices").into_iter().flat_map(|choices| choices.items()) {
-                if let Some(delta) = choice.get("delta") {
-                    note_places(&mut places, index_of(choice), delta);
-                }
-            }
+        entry.finished = true;
+        seen.finish = true;
+        seen.meaningful = true;
+        if state.finish_reason.is_none() {
+            state.finish_reason = reason.as_str().map(std::borrow::Cow::into_owned);
         }
-        places
     }
 }
 
+/// The fields of a chunk that matter here, found in one pass.
+#[derive(Debug, Default, Clone, Copy)]
+struct Fields<'a> {
+    id: Option<Value<'a>>,
+    created: Option<Value<'a>>,
+    choices: Option<Value<'a>>,
+    usage: Option<Value<'a>>,
+    groq: Option<Value<'a>>,
+    /// It may be an error: it says so, or it has no choices.
+    suspicious: bool,
+}
+
+impl<'a> Fields<'a> {
+    fn read(root: Value<'a>) -> Self {
+        let mut fields = Self::default();
+        for (key, value) in root.members() {
+            match key.as_str().as_deref() {
+                Some("id") => fields.id = Some(value),
+                Some("created") => fields.created = Some(value),
+                Some("choices") if !value.is_null() => fields.choices = Some(value),
+                Some("usage") => fields.usage = Some(value),
+                Some("x_groq") => fields.groq = Some(value),
+                Some("error") => fields.suspicious = true,
+                _ => {}
+            }
+        }
+        fields.suspicious |= fields.choices.is_none();
+        fields
+    }
+}
+
+/// What a chunk turned out to carry.
 #[derive(Debug, Default)]
 struct Seen {
     meaningful: bool,
     finish: bool,
 }
 
+/// Reads a delta, mends it, and notes where its texts stand.
+fn delta_of(
+    entry: &mut Choice,
+    delta: Value<'_>,
+    edits: &mut Splices,
+    places: &mut SmallVec<[Place; 1]>,
+    seen: &mut Seen,
+) {
+    let mut role = None;
+    let choice = entry.index;
+    for (key, value) in delta.members() {
+        match key.as_str().as_deref() {
+            Some("role") => role = Some(value),
+            Some("content") => {
+                seen.meaningful |= has_text(value);
+                note(places, choice, TrackKind::Content, Some(value));
+            }
+            Some("refusal") => {
+                seen.meaningful |= has_text(value);
+                note(places, choice, TrackKind::Refusal, Some(value));
+            }
+            Some("reasoning_content" | "reasoning") => {
+                seen.meaningful |= has_text(value);
+                note(places, choice, TrackKind::Reasoning, Some(value));
+            }
+            Some("tool_calls") => {
+                for (at, call) in value.items().enumerate() {
+                    seen.meaningful = true;
+                    let index = index_call(entry, at, call, edits);
+                    let arguments = call.get("function").and_then(|function| function.get("arguments"));
+                    note(places, choice, TrackKind::ToolArguments(index), arguments);
+                }
+            }
+            Some("function_call") => {
+                seen.meaningful |= value.is_object();
+                note(places, choice, TrackKind::ToolArguments(0), value.get("arguments"));
+            }
+            Some("reasoning_details") => seen.meaningful |= value.items().next().is_some(),
+            Some("audio") => seen.meaningful |= value.is_object(),
+            _ => {}
+        }
+    }
+    if !std::mem::replace(&mut entry.has_role, true) {
+        match role {
+            Some(role) if role.is_null() => edits.replace(role.span(), r#""assistant""#),
+            Some(_) => {}
+            None => edits.add_first(delta, "role", r#""assistant""#),
+        }
+    }
+}
+
+/// Text, or parts of a reasoning model's text.
+fn has_text(value: Value<'_>) -> bool {
+    if value.is_array() { value.items().next().is_some() } else { !value.is_null() && !value.is("") }
+}
+
 /// Mistral sends whole calls, some without an index: a call with an id is a new one, anything else continues the last.
-fn index_call(entry: &mut Choice, at: usize, call: Value<'_>, edits: &mut Splices) {
+fn index_call(entry: &mut Choice, at: usize, call: Value<'_>, edits: &mut Splices) -> u32 {
     let given =
         call.get("index").and_then(|index| index.as_count()).and_then(|index| u32::try_from(index).ok());
-    match given {
-        Some(index) => entry.calls = entry.calls.max(index.saturating_add(1)),
-        None if call.is_object() => {
-            let new = call.text("id").is_some_and(|id| !id.is_empty()) || at > 0 || entry.calls == 0;
-            entry.calls = entry.calls.saturating_add(u32::from(new));
-            let index = entry.calls.saturating_sub(1).to_string();
-            match call.get("index") {
-                Some(wrong) => edits.replace(wrong.span(), index),
-                None => edits.add_first(call, "index", &index),
-            }
-        }
+    if let Some(index) = given {
+        entry.calls = entry.calls.max(index.saturating_add(1));
+        return index;
+    }
+    let new = call.text("id").is_some_and(|id| !id.is_empty()) || at > 0 || entry.calls == 0;
+    entry.calls = entry.calls.saturating_add(u32::from(new));
+    let index = entry.calls.saturating_sub(1);
+    match call.get("index") {
+        Some(wrong) => edits.replace(wrong.span(), index.to_string()),
+        None if call.is_object() => edits.add_first(call, "index", &index.to_string()),
         None => {}
     }
+    index
 }
 
 fn index_of(choice: Value<'_>) -> u32 {
@@ -329,43 +384,6 @@ fn index_of(choice: Value<'_>) -> u32 {
         .and_then(|index| index.as_count())
         .and_then(|index| u32::try_from(index).ok())
         .unwrap_or(0)
-}
-
-fn is_meaningful(delta: Value<'_>) -> bool {
-    delta.members().any(|(key, value)| match key.as_str().as_deref() {
-        Some("content" | "refusal" | "reasoning" | "reasoning_content") => {
-            if value.is_array() {
-                value.items().next().is_some()
-            } else {
-                !value.is_null() && !value.is("")
-            }
-        }
-        Some("tool_calls" | "reasoning_details") => value.items().next().is_some(),
-        Some("function_call" | "audio") => value.is_object(),
-        _ => false,
-    })
-}
-
-fn note_places(places: &mut SmallVec<[Place; 1]>, choice: u32, delta: Value<'_>) {
-    for (key, value) in delta.members() {
-        match key.as_str().as_deref() {
-            Some("content") => note(places, choice, TrackKind::Content, Some(value)),
-            Some("refusal") => note(places, choice, TrackKind::Refusal, Some(value)),
-            Some("reasoning_content" | "reasoning") => {
-                note(places, choice, TrackKind::Reasoning, Some(value))
-            }
-            Some("tool_calls") => {
-                for call in value.items() {
-                    let arguments = call.get("function").and_then(|function| function.get("arguments"));
-                    note(places, choice, TrackKind::ToolArguments(index_of(call)), arguments);
-                }
-            }
-            Some("function_call") => {
-                note(places, choice, TrackKind::ToolArguments(0), value.get("arguments"))
-            }
-            _ => {}
-        }
-    }
 }
 
 fn plain(json: Bytes) -> Chunk {

@@ -173,8 +173,8 @@ impl At {
         match text("type")?.as_str().as_deref() {
             Some("text") => chars.add(text("text")?),
             Some("refusal") => chars.add(text("refusal")?),
-            // Mistral's clients send the address alone.
-            Some("image_url") if field("image_url")?.kind() == Kind::String => {}
+            // Mistral's clients send the address or the data alone.
+            Some(kind @ ("image_url" | "input_audio")) if field(kind)?.kind() == Kind::String => {}
             Some("image_url") => inner("image_url", "url")?,
             Some("input_audio") => inner("input_audio", "data")?,
             Some("file") => object(field("file")?, self.path(format_args!(".content[{at}].file")))?,

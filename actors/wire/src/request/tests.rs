@@ -65,7 +65,7 @@ fn wrong_top_level_fields_are_named() {
         (&with(r#""top_logprobs":21"#), InvalidValue, Some("top_logprobs")),
         (&with(r#""presence_penalty":2.1"#), InvalidValue, Some("presence_penalty")),
         (&with(r#""tools":{}"#), InvalidValue, Some("tools")),
-        (&with(r#""tools":[{"function":{"name":"f"}}]"#), MissingField, Some("tools[0].type")),
+        (&with(r#""tools":[{"name":"f"}]"#), MissingField, Some("tools[0].type")),
         (&with(r#""tools":[{"type":"function"}]"#), MissingField, Some("tools[0].function")),
         (
             &with(r#""tools":[{"type":"function","function":{}}]"#),
@@ -140,6 +140,7 @@ fn what_clients_really_send_is_accepted() {
         r#""stream":true,"stream_options":{"include_obfuscation":false},"stop":"END""#,
         r#""tools":[{"type":"custom","custom":{"name":"x"}},{"type":"function","function":{"name":"f","parameters":null}}]"#,
         r#""functions":[{"name":"f","parameters":{}}],"function_call":{"name":"f"}"#,
+        r#""tools":[{"function":{"name":"f"}}]"#,
     ] {
         parse(&with(fields)).expect(fields);
     }

@@ -136,8 +136,15 @@ fn tools(value: Value<'_>) -> Checked<bool> {
     }
     for (at, tool) in value.items().enumerate() {
         object(tool, format_args!("tools[{at}]"))?;
-        let kind = required(tool, "type", format_args!("tools[{at}].type"))?;
-        if string(kind, format_args!("tools[{at}].type"))? == "function" {
+        // Some vendors take a tool without a type for a function.
+        let kind = match tool.get("type") {
+            None if tool.get("function").is_some() => None,
+            _ => Some(required(tool, "type", format_args!("tools[{at}].type"))?),
+        };
+        if let Some(kind) = kind {
+            check_string(kind, format_args!("tools[{at}].type"))?;
+        }
+        if kind.is_none_or(|kind| kind.is("function")) {
             let function = required(tool, "function", format_args!("tools[{at}].function"))?;
             self::function(function, format_args!("tools[{at}].function"))?;
         }
