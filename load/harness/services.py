@@ -20,6 +20,8 @@ STREAM_MODEL = "gpt-4.1-mini"
 STREAM_CHUNKS = 100
 STREAM_DELAY_MS = 20
 READY_TIMEOUT = 15.0
+#: The daemon's key at the mock, as long as real ones, since it must never come out again.
+KEY = "sk-mock-0123456789abcdefghijklmnop"
 
 
 def target_dir():
@@ -221,19 +223,19 @@ path = "{data}"
 name = "unary"
 kind = "openai"
 base_url = "http://{mocks[0]}/v1"
-api_keys = ["sk-mock"]
+api_keys = ["{KEY}"]
 max_in_flight = 4096
 [[providers]]
 name = "stream"
 kind = "openai"
 base_url = "http://{mocks[1]}/v1"
-api_keys = ["sk-mock"]
+api_keys = ["{KEY}"]
 max_in_flight = 4096
 [[providers]]
 name = "faulty"
 kind = "openai"
 base_url = "http://{mocks[2]}/v1"
-api_keys = ["sk-mock"]
+api_keys = ["{KEY}"]
 first_byte_timeout = "2s"
 idle_timeout = "2s"
 [[routes]]
@@ -260,8 +262,8 @@ def faults_config(listen, data, mock):
     """One target for bare model names, two for `fo!…`; no cache, so that every call reaches the mock."""
     limits = 'first_byte_timeout = "2s"\nidle_timeout = "2s"'
     retry = '[providers.retry]\nmax_attempts = 2\nbase_delay = "20ms"'
-    provider = '[[providers]]\nname = "{0}"\nkind = "{0}"\nbase_url = "http://{1}/v1"\napi_keys = ["sk-mock"]\n'
-    providers = "".join(provider.format(kind, mock) + f"{limits}\n{retry}\n" for kind in ("openai", "anthropic"))
+    provider = '[[providers]]\nname = "{0}"\nkind = "{0}"\nbase_url = "http://{1}/v1"\napi_keys = ["{2}"]\n'
+    providers = "".join(provider.format(kind, mock, KEY) + f"{limits}\n{retry}\n" for kind in ("openai", "anthropic"))
     return f"""[server]
 listen = "{listen}"
 [store]

@@ -128,7 +128,7 @@ class SweepTest(unittest.TestCase):
         error = '{"error":{"message":"m","type":"t","param":null,"code":"c","request_id":"r"}}'
         self.assertEqual(self.problems(error, 429, {"retry-after": "2"}, retry_after=True), [])
         self.assertTrue(self.problems(error, 429, {"retry-after": "-5"}))
-        self.assertTrue(self.problems(error.replace('"m"', '"key sk-mock"'), 429))
+        self.assertTrue(self.problems(error.replace('"m"', f'"key {services.KEY}"'), 429))
         self.assertTrue(self.problems("<html>", 429))
 
 
