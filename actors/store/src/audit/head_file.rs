@@ -27,6 +27,8 @@ pub(crate) struct KeptHead {
 pub(crate) struct HeadFile {
     file: File,
     path: PathBuf,
+    /// What the file says, as far as this process wrote it.
+    written: Option<KeptHead>,
     dirty: bool,
 }
 
@@ -49,22 +51,26 @@ impl HeadFile {
             .mode(0o600)
             .open(path)
             .map_err(AuditError::file("open", path))?;
-        Ok(Self { file, path: path.to_path_buf(), dirty: false })
+        Ok(Self { file, path: path.to_path_buf(), written: None, dirty: false })
     }
 
     /// Overwrites the file; `sync` brings it and what was written before to the disk.
     pub(crate) fn write(&mut self, kept: &KeptHead, sync: bool) -> Result<(), AuditError> {
-        let text = format!("{} {} {}", kept.chain, kept.head.sequence, kept.head.hash);
-        let line = format!("{text:<width$}\n", width = LENGTH - 1);
-        self.file.write_all_at(line.as_bytes(), 0).map_err(AuditError::file("write", &self.path))?;
-        self.dirty = true;
+        if self.written.as_ref() != Some(kept) {
+            let text = format!("{} {} {}", kept.chain, kept.head.sequence, kept.head.hash);
+            let line = format!("{text:<width$}\n", width = LENGTH - 1);
+            self.file.write_all_at(line.as_bytes(), 0).map_err(AuditError::file("write", &self.path))?;
+            self.written = Some(kept.clone());
+            self.dirty = true;
+        }
         if sync { self.sync() } else { Ok(()) }
     }
 
     /// Brings the file to the disk, if anything was written since the last time.
     pub(crate) fn sync(&mut self) -> Result<(), AuditError> {
-        if std::mem::take(&mut self.dirty) {
+        if self.dirty {
             self.file.sync_data().map_err(AuditError::file("sync", &self.path))?;
+            self.dirty = false;
         }
         Ok(())
     }

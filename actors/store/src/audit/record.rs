@@ -30,6 +30,12 @@ pub struct Intent {
 }
 
 impl Intent {
+    /// Brings the texts to the bounds of a record.
+    pub(crate) fn bound(&mut self) {
+        let texts = [&mut self.request_id, &mut self.timestamp, &mut self.client_addr];
+        texts.into_iter().chain(self.key.as_mut()).chain(self.route.as_mut()).for_each(clean);
+    }
+
     /// Returns the record of a request whose outcome nobody reported, for `why` (`aborted`, `process_ended`).
     #[must_use]
     pub fn unfinished(&self, why: &str) -> AuditRecord {

@@ -108,7 +108,8 @@ impl Shared {
     }
 
     /// Takes a place for a request's record.
-    pub(crate) fn reserve(self: &Arc<Self>, intent: Intent) -> Result<Slot, AuditError> {
+    pub(crate) fn reserve(self: &Arc<Self>, mut intent: Intent) -> Result<Slot, AuditError> {
+        intent.bound();
         let mut queue = self.queue.lock();
         let allow = self.on_failure == OnFailure::Allow;
         if queue.work.stop || queue.ended {

@@ -77,7 +77,8 @@ struct Writer {
     broken: bool,
     last_tick_ms: u64,
     last_expiry_ms: u64,
-    logged: u64,
+    /// The head that the log has, and since when.
+    logged: (u64, u64),
 }
 
 impl Writer {
@@ -108,7 +109,7 @@ impl Writer {
             broken: false,
             last_tick_ms: now_ms,
             last_expiry_ms: 0,
-            logged: opened.head.sequence,
+            logged: (opened.head.sequence, now_ms),
         }
     }
 
@@ -326,8 +327,9 @@ impl Writer {
     /// Writes the head to the log now and then: a copy that whoever changes the store does not reach.
     fn note_head(&mut self, now_ms: u64) {
         const EVERY_MS: u64 = 60_000;
-        if self.head.sequence != self.logged && now_ms % EVERY_MS < 1_000 {
-            self.logged = self.head.sequence;
+        let (sequence, at_ms) = self.logged;
+        if self.head.sequence != sequence && now_ms.abs_diff(at_ms) >= EVERY_MS {
+            self.logged = (self.head.sequence, now_ms);
             tracing::info!(sequence = self.head.sequence, hash = %self.head.hash, "audit head");
         }
     }

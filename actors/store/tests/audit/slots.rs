@@ -47,11 +47,14 @@ async fn a_slot_appends_once_or_aborts_or_is_given_back() {
     let _ = slot.append(record("twice"));
     drop(slot);
     trail.reserve(intent("back")).unwrap().release();
-    drop(trail.reserve(intent("dropped")).unwrap());
+    let mut long = intent("dropped");
+    long.route = Some("x\n".repeat(100_000));
+    drop(trail.reserve(long).unwrap());
     trail.flush().written().await.unwrap();
     assert_eq!(ids(&trail), ["twice", "dropped"]);
     let aborted = trail.reader().get("dropped").unwrap().unwrap().record().unwrap();
     assert_eq!((aborted.status, aborted.error_code.as_deref()), (500, Some("aborted")));
+    assert_eq!(aborted.route, Some("x\u{fffd}".repeat(128)));
     assert_eq!(trail.health().open, 0);
 }
 
