@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use sentinel_domain::policy::{BudgetLimits, CallerLimits};
-use sentinel_graph::breaker::BreakerBoard;
+use sentinel_graph::breaker::{BreakerBoard, Phase, Transition};
 use sentinel_graph::random::Random;
 use sentinel_graph::retry::RetryBudgets;
 use sentinel_graph::routing::Latencies;
@@ -15,6 +15,7 @@ use sentinel_store::cache::coalesce::{CoalesceLimits, Coalescer};
 use sentinel_store::keys::{KeyRecord, KeySpec};
 use sentinel_store::{Backend, OnOutage, StoreSettings, Stores};
 
+use super::events::{Events, Level};
 use super::{Gateway, Live};
 use crate::config::access::FileKey;
 use crate::config::settings::{self, Durability, StoreBackend};
@@ -40,12 +41,16 @@ impl Gateway {
         metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         metrics.config_reload_success.set(1);
         let transitions = metrics.breaker_transitions.clone();
+        let events = Arc::new(Events::new(clock.clone()));
+        let feed = Arc::clone(&events);
         let breakers = BreakerBoard::new(
             clock.clone(),
             Random::system(),
             Arc::new(move |key, change| {
                 transitions.with_label_values(&[&*key.provider, &*key.model, change.to.as_str()]).inc();
                 tracing::warn!(upstream = %key, from = change.from.as_str(), to = change.to.as_str(), "circuit breaker");
+                let (level, text) = describe(change);
+                feed.push("breaker", level, key.to_string(), text);
             }),
         );
         let config = &loaded.config;
@@ -63,6 +68,7 @@ impl Gateway {
             in_flight: Tracker::new(config.server.max_in_flight),
             failures: super::failures::Failures::default(),
             sessions: super::sessions::Sessions::default(),
+            events,
             breakers,
             retry_budgets: RetryBudgets::default(),
             latencies: Latencies::default(),
@@ -95,6 +101,15 @@ impl Gateway {
         self.stores.keys().configure(file_keys(&live.config.auth.keys));
         self.breakers.configure(&live.config.providers, live.routes.configured_targets());
         self.retry_budgets.configure(&live.config.providers, self.clock.now());
+    }
+}
+
+/// Tells people what a breaker's change means.
+fn describe(change: Transition) -> (Level, &'static str) {
+    match change.to {
+        Phase::Open => (Level::Bad, "circuit breaker opened; the target is left alone"),
+        Phase::HalfOpen => (Level::Warn, "circuit breaker half open; a few probes decide"),
+        Phase::Closed => (Level::Good, "circuit breaker closed; the target takes calls again"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod build;
+pub mod events;
 pub mod failures;
 pub mod flow;
 pub mod guards;
@@ -49,6 +50,8 @@ pub struct Gateway {
     pub failures: failures::Failures,
     /// Logins of the dashboard.
     pub sessions: sessions::Sessions,
+    /// What happened lately, for the dashboard.
+    pub events: Arc<events::Events>,
     /// Circuit breakers and cooldowns of all targets.
     pub breakers: BreakerBoard,
     /// What is left to spend on retries.

@@ -234,8 +234,32 @@ impl Metrics {
     /// Sums a counter family over labels, grouped by one of them.
     #[must_use]
     pub fn sum_by(family: &dyn Collector, label: &str) -> std::collections::BTreeMap<String, f64> {
+        Self::sum(family, label, None)
+    }
+
+    /// The same for the series in which another label has one value.
+    #[must_use]
+    pub fn sum_where(
+        family: &dyn Collector,
+        label: &str,
+        only: (&str, &str),
+    ) -> std::collections::BTreeMap<String, f64> {
+        Self::sum(family, label, Some(only))
+    }
+
+    fn sum(
+        family: &dyn Collector,
+        label: &str,
+        only: Option<(&str, &str)>,
+    ) -> std::collections::BTreeMap<String, f64> {
         let mut sums = std::collections::BTreeMap::new();
         for metric in family.collect().iter().flat_map(|family| family.get_metric()) {
+            let is_wanted = |(label, wanted): (&str, &str)| {
+                metric.get_label().iter().any(|pair| pair.name() == label && pair.value() == wanted)
+            };
+            if !only.is_none_or(is_wanted) {
+                continue;
+            }
             let name = metric.get_label().iter().find(|pair| pair.name() == label);
             let value = metric.get_counter().get_value();
             *sums.entry(name.map_or(String::new(), |pair| pair.value().to_owned())).or_insert(0.0) += value;

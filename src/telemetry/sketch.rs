@@ -51,29 +51,41 @@ impl Sketch {
     /// Returns the duration in seconds below which `share` (0-1) of all lie; `None` if there are none.
     #[must_use]
     pub fn quantile(&self, share: f64) -> Option<f64> {
-        let counts: Vec<u64> = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
-        let total: u64 = counts.iter().sum();
-        if total == 0 {
-            return None;
-        }
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a rank within a count of requests"
-        )]
-        let rank = ((total as f64 * share.clamp(0.0, 1.0)).ceil() as u64).max(1);
-        let mut seen = 0;
-        for (index, count) in counts.iter().enumerate() {
-            seen += count;
-            if seen >= rank {
-                let exponent = i32::try_from(index).unwrap_or(i32::MAX);
-                // The middle of the bucket halves the error.
-                return Some(SMALLEST * GROWTH.powi(exponent) * 2.0 / (1.0 + GROWTH));
-            }
-        }
-        None
+        quantile_of(&self.counts(), share)
     }
+
+    /// Returns how many durations each bucket holds. The difference of two such lists is what came in between.
+    #[must_use]
+    pub fn counts(&self) -> Vec<u64> {
+        self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect()
+    }
+}
+
+/// Returns the duration in seconds below which `share` (0-1) of the durations in a list of [`Sketch::counts`] lie; `None`
+/// if there are none.
+#[must_use]
+pub fn quantile_of(counts: &[u64], share: f64) -> Option<f64> {
+    let total: u64 = counts.iter().sum();
+    if total == 0 {
+        return None;
+    }
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rank within a count of requests"
+    )]
+    let rank = ((total as f64 * share.clamp(0.0, 1.0)).ceil() as u64).max(1);
+    let mut seen = 0;
+    for (index, count) in counts.iter().enumerate() {
+        seen += count;
+        if seen >= rank {
+            let exponent = i32::try_from(index).unwrap_or(i32::MAX);
+            // The middle of the bucket halves the error.
+            return Some(SMALLEST * GROWTH.powi(exponent) * 2.0 / (1.0 + GROWTH));
+        }
+    }
+    None
 }
 
 #[cfg(test)]
