@@ -13,6 +13,8 @@ use sentinel_runtime::Phase;
 
 use super::signals::{Signals, Wish};
 use crate::config::{self, Config, Flags, Loaded};
+use crate::dashboard::Hub;
+use crate::gateway::events::Level;
 use crate::gateway::{Gateway, Worker};
 use crate::http::{self, routes::Surface};
 
@@ -97,14 +99,16 @@ pub fn start(loaded: &Loaded) -> Result<Running, StartError> {
     let config = loaded.config.clone();
     let gateway = Gateway::build(loaded, None).map_err(StartError::Build)?;
     let surface = if config.server.admin_listen.is_some() { Surface::Public } else { Surface::All };
-    let (addresses, server) = listen(&gateway, &config, config.server.listen, surface, workers(&config))?;
+    let hub = Hub::new(&gateway);
+    let (addresses, server) = listen(&gateway, &hub, config.server.listen, surface, workers(&config))?;
     let (mut addresses, mut servers) = (addresses, vec![server]);
     if let Some(address) = config.server.admin_listen {
-        let (bound, server) = listen(&gateway, &config, address, Surface::Operator, 1)?;
+        let (bound, server) = listen(&gateway, &hub, address, Surface::Operator, 1)?;
         addresses.extend(bound);
         servers.push(server);
     }
     gateway.lifecycle.advance(Phase::Ready);
+    actix_rt::spawn(hub.run());
     Ok(Running { gateway, addresses, servers })
 }
 
@@ -117,15 +121,17 @@ fn workers(config: &Config) -> usize {
 
 fn listen(
     gateway: &Arc<Gateway>,
-    config: &Config,
+    hub: &Arc<Hub>,
     address: std::net::SocketAddr,
     surface: Surface,
     workers: usize,
 ) -> Result<(Vec<std::net::SocketAddr>, ServerHandle), StartError> {
-    let shared = Arc::clone(gateway);
+    let (shared, hub) = (Arc::clone(gateway), Data::from(Arc::clone(hub)));
+    let max_connections = gateway.live().config.server.max_connections;
     let server = HttpServer::new(move || {
         App::new()
             .app_data(Data::new(Worker::of_this_thread(&shared)))
+            .app_data(hub.clone())
             .configure(|config| http::configure(config, surface))
     })
     .workers(workers)
@@ -137,7 +143,7 @@ fn listen(
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEAD_TIMEOUT)
     .client_disconnect_timeout(Duration::from_secs(1))
-    .max_connections((config.server.max_connections / workers).max(16))
+    .max_connections((max_connections / workers).max(16))
     .shutdown_timeout(LAST_WORDS.as_secs() + 1)
     .bind(address)
     .map_err(|error| StartError::Listen { address, hint: hint(&error), error })?;
@@ -188,8 +194,15 @@ fn reload(gateway: &Gateway, source: &Source) {
         source.load().map_err(|problems| problems.to_string()).and_then(|loaded| gateway.reload(&loaded));
     gateway.metrics.config_reload_success.set(i64::from(result.is_ok()));
     match result {
-        Ok(()) => tracing::info!("configuration reloaded"),
-        Err(problems) => tracing::error!(%problems, "configuration not reloaded; the old one stays in force"),
+        Ok(()) => {
+            gateway.events.push("config", Level::Good, "configuration", "reloaded");
+            tracing::info!("configuration reloaded");
+        }
+        Err(problems) => {
+            let text = format!("not reloaded, the old one stays in force: {problems}");
+            gateway.events.push("config", Level::Bad, "configuration", text);
+            tracing::error!(%problems, "configuration not reloaded; the old one stays in force");
+        }
     }
 }
 

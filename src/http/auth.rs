@@ -11,12 +11,16 @@ use sentinel_domain::ids::Caller;
 use sentinel_domain::{ApiError, ErrorCode};
 use sentinel_store::keys::KeyCheck;
 
+use super::cors;
 use crate::config::access::AuthMode;
 use crate::gateway::identity::Identity;
 use crate::gateway::{Gateway, Live};
 
 /// Name of the cookie that the dashboard's login sets.
 pub const SESSION_COOKIE: &str = "sentinel_session";
+
+/// Header that a change by the dashboard's login needs; a foreign page cannot send it.
+const CSRF_HEADER: &str = "x-sentinel-csrf";
 
 /// Who a route is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,20 +49,12 @@ pub fn identify(
     if role == Role::Public {
         return Ok(Identity { caller: Caller::Address(client), key: None, admin: false });
     }
-    let now = gateway.clock.now();
-    if let Some(wait) = gateway.failures.blocked(client, now) {
-        return Err(ApiError::new(
-            ErrorCode::RateLimitExceeded,
-            "too many requests with wrong credentials from this address",
-        )
-        .param("authentication")
-        .retry_after(wait));
-    }
+    check_failures(client, gateway)?;
     let verdict = decide(request, client, role, gateway, live);
     if let Err(error) = &verdict
         && error.code == ErrorCode::InvalidApiKey
     {
-        gateway.failures.record(client, now);
+        gateway.failures.record(client, gateway.clock.now());
     }
     verdict
 }
@@ -75,7 +71,7 @@ fn decide(
     let is_admin = match (&auth.admin_token, &offered) {
         (Some(token), Some(text)) => token.matches(text),
         _ => false,
-    } || (role != Role::Caller && session_is_valid(request, gateway));
+    } || (role != Role::Caller && session_counts(request, gateway)?);
     let anonymous = || Identity { caller: Caller::Address(client), key: None, admin: false };
     let key = match &offered {
         Some(text) if !is_admin => match gateway.stores.keys().check(text, gateway.clock.unix_ms()) {
@@ -98,6 +94,9 @@ fn decide(
         Role::Reader | Role::Admin
             if is_admin || auth.admin_token.is_none() && key.is_none() && open_admin(auth.mode, role) =>
         {
+            if !is_admin && !auth.allow_open {
+                check_host(request)?;
+            }
             Ok(Identity { admin: true, ..anonymous() })
         }
         Role::Reader => match key {
@@ -121,11 +120,83 @@ fn open_admin(mode: AuthMode, role: Role) -> bool {
     role == Role::Admin || mode == AuthMode::None
 }
 
-fn session_is_valid(request: &HttpRequest, gateway: &Gateway) -> bool {
+/// Without a token only the address protects the operator's routes, so a name that a foreign site has pointed at this
+/// machine must not reach them: the host has to be an address or `localhost`.
+///
+/// # Errors
+/// `origin_not_allowed`.
+fn check_host(request: &HttpRequest) -> Result<(), ApiError> {
+    let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if host.is_empty() || is_local_name(host) {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        ErrorCode::OriginNotAllowed,
+        "without an admin token this route answers only to an address or localhost, not to a name; set auth.admin_token",
+    ))
+}
+
+/// Says whether a `Host` header names an address or this machine, with or without a port.
+fn is_local_name(host: &str) -> bool {
+    let bracketed = host.strip_prefix('[').and_then(|rest| rest.split(']').next());
+    let name = bracketed.unwrap_or_else(|| host.rsplit_once(':').map_or(host, |(name, _)| name));
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost") || name.parse::<IpAddr>().is_ok()
+}
+
+/// Says whether the request comes with a login of the dashboard. Browsers send cookies by themselves, so a change needs
+/// proof that the gateway's own page asks for it.
+///
+/// # Errors
+/// `origin_not_allowed` for a change without that proof.
+fn session_counts(request: &HttpRequest, gateway: &Gateway) -> Result<bool, ApiError> {
+    let now = gateway.clock.unix_ms();
+    if !session_cookies(request).any(|session| gateway.sessions.is_valid(session, now)) {
+        return Ok(false);
+    }
+    let has_header = request.headers().get(CSRF_HEADER).is_some_and(|value| value == "1");
+    let origin = request.headers().get(header::ORIGIN);
+    let is_own = origin.is_none_or(|origin| cors::is_own(origin.to_str().unwrap_or_default(), request));
+    if request.method().is_safe() || has_header && is_own {
+        return Ok(true);
+    }
+    Err(ApiError::new(
+        ErrorCode::OriginNotAllowed,
+        "a change by the dashboard's login needs the header \"x-sentinel-csrf: 1\" and this gateway's own origin",
+    ))
+}
+
+/// Returns the sessions that the request's cookies name.
+pub fn session_cookies(request: &HttpRequest) -> impl Iterator<Item = &str> {
     let cookies = request.headers().get_all(header::COOKIE).filter_map(|value| value.to_str().ok());
-    cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('=')).any(
-        |(name, value)| name == SESSION_COOKIE && gateway.sessions.is_valid(value, gateway.clock.unix_ms()),
+    let pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(|(name, _)| *name == SESSION_COOKIE).map(|(_, value)| value)
+}
+
+/// Compares what somebody offers at the login with the admin token.
+///
+/// # Errors
+/// `invalid_api_key`; `rate_limit_exceeded` after too many failures.
+pub fn log_in(token: &str, client: IpAddr, gateway: &Gateway, live: &Live) -> Result<(), ApiError> {
+    check_failures(client, gateway)?;
+    match &live.config.auth.admin_token {
+        None => Ok(()),
+        Some(secret) if secret.matches(token) => Ok(()),
+        Some(_) => {
+            gateway.failures.record(client, gateway.clock.now());
+            Err(invalid())
+        }
+    }
+}
+
+fn check_failures(client: IpAddr, gateway: &Gateway) -> Result<(), ApiError> {
+    let Some(wait) = gateway.failures.blocked(client, gateway.clock.now()) else { return Ok(()) };
+    Err(ApiError::new(
+        ErrorCode::RateLimitExceeded,
+        "too many requests with wrong credentials from this address",
     )
+    .param("authentication")
+    .retry_after(wait))
 }
 
 /// Returns the credential that the client offers as `Authorization: Bearer` or `x-api-key`.
@@ -172,4 +243,25 @@ pub fn client_address(request: &HttpRequest, trusted: &[String]) -> IpAddr {
     let chain = request.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
     let hops: Vec<&str> = chain.flat_map(|line| line.split(',')).map(str::trim).collect();
     hops.iter().rev().map_while(|hop| hop.parse::<IpAddr>().ok()).find(|ip| !is_trusted(*ip)).unwrap_or(peer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_and_localhost_are_local_names() {
+        for (host, expected) in [
+            ("127.0.0.1:8000", true),
+            ("[::1]:8000", true),
+            ("localhost:8000", true),
+            ("LOCALHOST", true),
+            ("gateway.localhost:1", true),
+            ("attacker.example:8000", false),
+            ("localhost.attacker.example", false),
+            ("127.0.0.1.attacker.example:8000", false),
+        ] {
+            assert_eq!(is_local_name(host), expected, "{host}");
+        }
+    }
 }

@@ -38,7 +38,7 @@ fn is_allowed(origin: &str, allowed: &[String]) -> bool {
 
 /// Compares with the address that the client connected to, by its `Host` header. A page of a foreign site cannot choose
 /// that header, so an equal one means the page was served here.
-fn is_own(origin: &str, request: &HttpRequest) -> bool {
+pub(super) fn is_own(origin: &str, request: &HttpRequest) -> bool {
     let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let stripped = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
     !host.is_empty() && stripped == Some(host)

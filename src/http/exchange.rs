@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::auth::{self, Role};
-use super::{cors, error};
+use super::{cors, dashboard, error};
 use crate::gateway::identity::Identity;
 use crate::gateway::{Live, Worker};
 
@@ -79,6 +79,9 @@ impl Arrival {
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if !headers.contains_key(header::CACHE_CONTROL) {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        if pattern.starts_with("/dashboard") {
+            dashboard::protect(headers);
         }
         cors::decorate(headers, self.origin.as_ref(), &self.live.config.server.cors_allowed_origins);
         if response.extensions().get::<CountedElsewhere>().is_none() {

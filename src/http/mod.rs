@@ -3,8 +3,10 @@
 pub mod audit;
 pub mod auth;
 pub mod body;
+pub mod breakers;
 pub mod chat;
 pub mod cors;
+pub mod dashboard;
 pub mod error;
 pub mod exchange;
 pub mod health;
@@ -46,7 +48,14 @@ pub fn configure(config: &mut ServiceConfig, surface: Surface) {
             .path("/metrics", Role::Admin, &get, operator::metrics)
             .path("/metrics/prometheus", Role::Admin, &get, operator::prometheus)
             .path("/admin/actors", Role::Admin, &get, operator::actors)
-            .path("/admin/actors/{name:.*}/restart", Role::Admin, &[Method::POST], operator::restart);
+            .path("/admin/actors/{name:.*}/restart", Role::Admin, &[Method::POST], operator::restart)
+            .path("/admin/breakers/{provider}/{model:.+}", Role::Admin, &[Method::POST], breakers::force)
+            // The page decides itself, because those who are not logged in get a page too.
+            .path("/dashboard", Role::Public, &get, dashboard::page)
+            .path("/dashboard/assets/{file}", Role::Public, &get, dashboard::asset)
+            .path("/dashboard/events", Role::Admin, &[Method::GET], dashboard::events)
+            .path("/dashboard/login", Role::Public, &[Method::POST], dashboard::login)
+            .path("/dashboard/logout", Role::Admin, &[Method::POST], dashboard::logout);
     }
     config.default_service(web::to(routes::unknown));
 }
