@@ -331,3 +331,14 @@ fn a_whole_answer_in_the_place_of_a_stream_is_streamed() {
     assert_eq!(filtered.failure.unwrap().class, FailureClass::Rejected);
     assert_eq!(read(OpenAi, &asked(), "{\"choices\":").failure.unwrap().class, FailureClass::Malformed);
 }
+
+#[test]
+fn names_in_escapes_do_not_hide_a_text_from_guards() {
+    let event = chunk(
+        "\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"c\\u006fntent\":\"a\"},\"finish_reason\":null}]",
+    );
+    let mut decoder = dialect::decode_stream(OpenAi, unasked(), 1 << 20);
+    decoder.feed(Bytes::from(event));
+    let Some(sentinel_wire::StreamItem::Chunk(chunk)) = decoder.next_item() else { panic!("no chunk") };
+    assert_eq!(chunk.texts().next().unwrap().text, "a");
+}

@@ -64,6 +64,21 @@ impl<'a> Value<'a> {
         self.bytes.get(self.span()).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or("null")
     }
 
+    /// Returns a string's text as bytes: for field names that are only compared, which need not be checked to be
+    /// UTF-8 each for itself.
+    pub(crate) fn name(&self) -> Cow<'a, [u8]> {
+        match self.node() {
+            Some(node) if node.kind == Kind::String && !node.escaped => {
+                let inner = node.start as usize + 1..(node.end as usize).saturating_sub(1);
+                Cow::Borrowed(self.bytes.get(inner).unwrap_or_default())
+            }
+            Some(node) if node.kind == Kind::String => {
+                Cow::Owned(decode_text(self.bytes, node).into_owned().into())
+            }
+            _ => Cow::Borrowed(&[]),
+        }
+    }
+
     pub(crate) fn is_null(&self) -> bool {
         self.kind() == Kind::Null
     }

@@ -281,13 +281,13 @@ impl<'a> Fields<'a> {
     fn read(root: Value<'a>) -> Self {
         let mut fields = Self::default();
         for (key, value) in root.members() {
-            match key.as_str().as_deref() {
-                Some("id") => fields.id = Some(value),
-                Some("created") => fields.created = Some(value),
-                Some("choices") if !value.is_null() => fields.choices = Some(value),
-                Some("usage") => fields.usage = Some(value),
-                Some("x_groq") => fields.groq = Some(value),
-                Some("error") => fields.suspicious = true,
+            match key.name().as_ref() {
+                b"id" => fields.id = Some(value),
+                b"created" => fields.created = Some(value),
+                b"choices" if !value.is_null() => fields.choices = Some(value),
+                b"usage" => fields.usage = Some(value),
+                b"x_groq" => fields.groq = Some(value),
+                b"error" => fields.suspicious = true,
                 _ => {}
             }
         }
@@ -314,21 +314,21 @@ fn delta_of(
     let mut role = None;
     let choice = entry.index;
     for (key, value) in delta.members() {
-        match key.as_str().as_deref() {
-            Some("role") => role = Some(value),
-            Some("content") => {
+        match key.name().as_ref() {
+            b"role" => role = Some(value),
+            b"content" => {
                 seen.meaningful |= has_text(value);
                 note(places, choice, TrackKind::Content, Some(value));
             }
-            Some("refusal") => {
+            b"refusal" => {
                 seen.meaningful |= has_text(value);
                 note(places, choice, TrackKind::Refusal, Some(value));
             }
-            Some("reasoning_content" | "reasoning") => {
+            b"reasoning_content" | b"reasoning" => {
                 seen.meaningful |= has_text(value);
                 note(places, choice, TrackKind::Reasoning, Some(value));
             }
-            Some("tool_calls") => {
+            b"tool_calls" => {
                 for (at, call) in value.items().enumerate() {
                     seen.meaningful = true;
                     let index = index_call(entry, at, call, edits);
@@ -336,12 +336,12 @@ fn delta_of(
                     note(places, choice, TrackKind::ToolArguments(index), arguments);
                 }
             }
-            Some("function_call") => {
+            b"function_call" => {
                 seen.meaningful |= value.is_object();
                 note(places, choice, TrackKind::ToolArguments(0), value.get("arguments"));
             }
-            Some("reasoning_details") => seen.meaningful |= value.items().next().is_some(),
-            Some("audio") => seen.meaningful |= value.is_object(),
+            b"reasoning_details" => seen.meaningful |= value.items().next().is_some(),
+            b"audio" => seen.meaningful |= value.is_object(),
             _ => {}
         }
     }

@@ -64,7 +64,7 @@ fn write_value(out: &mut Vec<u8>, value: Value<'_>) {
         Kind::Number => {
             // `1`, `1.0` and `1e0` are one number; whole ones beyond a float's precision stay as written.
             match (value.as_i64(), value.as_f64()) {
-                (Some(whole), _) => out.extend_from_slice(whole.to_string().as_bytes()),
+                (Some(whole), _) => out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes()),
                 (None, Some(number)) => out.extend_from_slice(number.to_string().as_bytes()),
                 (None, None) => out.extend_from_slice(value.raw().as_bytes()),
             }
@@ -75,6 +75,8 @@ fn write_value(out: &mut Vec<u8>, value: Value<'_>) {
 
 /// Length first, so that no text can imitate the structure around it.
 fn write_text(out: &mut Vec<u8>, text: &str) {
-    out.extend_from_slice(format!("\"{}:", text.len()).as_bytes());
+    out.push(b'"');
+    out.extend_from_slice(itoa::Buffer::new().format(text.len()).as_bytes());
+    out.push(b':');
     out.extend_from_slice(text.as_bytes());
 }
