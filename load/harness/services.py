@@ -1,4 +1,4 @@
-"""Starts and ends everything a run needs: two mocks, nginx, the daemon in two configurations, optionally Redis.
+"""Starts and ends everything a run needs: the mocks, nginx, the daemon in several configurations, optionally Redis.
 
 Each service listens on a free loopback port. `Rig` is a context manager, so that nothing outlives the run.
 """
@@ -79,7 +79,7 @@ class Rig:
 
     def __enter__(self):
         try:
-            self._start()
+            self._start_mocks()
         except BaseException:
             self.__exit__()
             raise
@@ -95,7 +95,7 @@ class Rig:
                 process.kill()
                 process.wait()
 
-    def _start(self):
+    def _start_mocks(self):
         if not pathlib.Path(self.args.tool).exists():
             raise SystemExit(f"no {self.args.tool}; run `cargo build --release -p sentinel-load`")
         stream_shape = ["--chunks", str(STREAM_CHUNKS), "--chunk-delay", f"{STREAM_DELAY_MS}ms"]
@@ -103,6 +103,10 @@ class Rig:
         stream = self._mock("stream", stream_shape)
         self.faulty = self._mock("faulty", [], prebuilt=False)
         self.services["direct"] = Service("direct", None, unary, stream)
+
+    def start_compared(self):
+        """Starts what is measured side by side: nginx, and the daemon with and without redaction."""
+        unary, stream = self.services["direct"].unary, self.services["direct"].stream
         if self.args.nginx != "none" and shutil.which(self.args.nginx):
             self._nginx(unary, stream)
         if self.args.sentinel != "none":
