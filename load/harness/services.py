@@ -263,7 +263,10 @@ log_level = "warn"
 
 
 def faults_config(listen, data, mock):
-    """One target for bare model names, two for `fo!…`; no cache, so that every call reaches the mock."""
+    """One target for bare model names, two for `fo!…`; no cache, so that every call reaches the mock.
+
+    Only models with a route of their own are listed by `GET /v1/models`, which the SDK tests ask for.
+    """
     limits = 'first_byte_timeout = "2s"\nidle_timeout = "2s"'
     retry = '[providers.retry]\nmax_attempts = 2\nbase_delay = "20ms"'
     provider = '[[providers]]\nname = "{0}"\nkind = "{0}"\nbase_url = "http://{1}/v1"\napi_keys = ["{2}"]\n'
@@ -277,6 +280,9 @@ enabled = false
 [telemetry]
 log_level = "warn"
 {providers}[[routes]]
+model = "{UNARY_MODEL}"
+targets = [ {{ provider = "openai" }} ]
+[[routes]]
 model = "fo!*"
 targets = [ {{ provider = "openai" }}, {{ provider = "anthropic", model = "claude-sonnet-4-5" }} ]
 """
