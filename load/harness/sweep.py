@@ -7,7 +7,9 @@ everything that fails before the first output must end in that target's answer i
 
 import http.client
 import json
+import socket
 import time
+import urllib.request
 
 from . import services
 
@@ -97,8 +99,12 @@ SAVED = (
 SAVED_STREAMS = ("reset", "hang-head", "close-head", "500", "529", "429=2", "stream-overloaded=0", "stream-error=0", "html", "end-after=0", "ping-only=50ms")
 
 
-def run(address):
-    """Runs every row and returns one result for each, in order."""
+#: How soon the upstream must see that a client has left, and how often that is tried on a machine that may be busy.
+ABORT_LIMIT, ABORT_TRIES = 0.1, 3
+
+
+def run(address, mock):
+    """Runs every row and returns one result for each, in order. `mock` is the upstream, whose counters show aborts."""
     results = []
     for row, fault, expectations in ROWS:
         for expected in expectations:
@@ -109,7 +115,61 @@ def run(address):
         results.append(one(address, "FO", f"fo!{fault}", unary(200, text=True)))
     for fault in SAVED_STREAMS:
         results.append(one(address, "FO", f"fo!{fault}", WHOLE))
+    for model in (OPENAI, ANTHROPIC):
+        results.append(leaving(address, mock, "C05", f"{model}!hang", reads_first=False))
+        results.append(leaving(address, mock, "C06", f"{model}!delay=200ms", reads_first=True))
+        results.append(failing_always(address, mock, f"{model}!500!chunks=1"))
     return results
+
+
+def failing_always(address, mock, model):
+    """An upstream that only fails: its breaker opens soon, and from then on refuses at once and says when to come back."""
+    start = time.monotonic()
+    answers = [ask(address, model, False) for _ in range(40)]
+    took = time.monotonic() - start
+    calls = counter(mock, "by_model").get(model, 0)
+    last = answers[-1]
+    problems = [] if calls <= 10 else [f"{calls} calls reached an upstream that only fails"]
+    if last["status"] != 503:
+        problems.append(f"status {last['status']} while the breaker must be open")
+    problems += check_error(last["raw"], last["headers"], {"retry_after": True})
+    return {"row": "U17", "model": model, "stream": False, "status": last["status"], "seconds": round(took, 2), "problems": problems}
+
+
+def leaving(address, mock, row, model, reads_first):
+    """A client that hangs up: before the first event, or in the middle of its stream."""
+    delays = []
+    for _ in range(ABORT_TRIES):
+        body = json.dumps({"model": model, "stream": True, "messages": [{"role": "user", "content": f"{time.monotonic_ns()}"}]})
+        aborted, arrived = counter(mock, "aborted"), counter(mock, "requests")
+        with socket.create_connection(address.split(":"), timeout=PATIENCE) as client:
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+            client.sendall((head + body).encode())
+            wait_for(lambda: counter(mock, "requests") > arrived)
+            if reads_first:
+                client.recv(1024)
+            left_at = time.time()
+        if not wait_for(lambda: counter(mock, "aborted") > aborted):
+            delays.append(PATIENCE)
+            break
+        delays.append(counter(mock, "last_abort_unix_us") / 1e6 - left_at)
+    best = min(delays)
+    problems = [] if best <= ABORT_LIMIT else [f"the upstream saw the client leave after {best * 1000:.0f} ms"]
+    return {"row": row, "model": model, "stream": True, "status": None, "seconds": round(best, 4), "problems": problems}
+
+
+def counter(mock, name):
+    with urllib.request.urlopen(f"http://{mock}/__mock/counters", timeout=PATIENCE) as answer:
+        return json.load(answer)[name]
+
+
+def wait_for(reached, limit=5.0):
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        if reached():
+            return True
+        time.sleep(0.01)
+    return False
 
 
 def one(address, row, model, expected):
