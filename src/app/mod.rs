@@ -1,19 +1,25 @@
 //! The commands: what `main` hands over to.
 
+mod audit;
 pub mod check;
 pub mod cli;
 pub mod demo;
+mod health;
+mod keys;
+mod money;
+pub mod scan;
 pub mod serve;
 pub mod signals;
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::process::ExitCode;
 
 use cli::{Cli, Command, ConfigArgs, ConfigCommand, ServeArgs};
 use serve::Source;
 
 use crate::config::{self, Flags, Loaded};
+use crate::gateway::guards::Guards;
 
 /// Exit code for a configuration or a command line that cannot be used.
 const USAGE: u8 = 2;
@@ -41,8 +47,65 @@ pub fn run(cli: Cli) -> ExitCode {
         }
         Some(Command::Demo { listen, exit }) => demo::run(&listen, exit),
         Some(Command::Mock { listen }) => mock(&listen),
-        Some(_) => {
-            complain("this command is not built yet");
+        Some(Command::Scan { config }) => with_config(&config, env, Flags::default(), |loaded| {
+            let guards = Guards::new(&loaded.config)?;
+            let (input, output) = (std::io::stdin().lock(), BufWriter::new(std::io::stdout().lock()));
+            scan::run(&guards, input, output).map(|()| true)
+        }),
+        Some(Command::Key { config, data_dir, command }) => {
+            with_config(&config, env, Flags { listen: None, data_dir }, |loaded| {
+                let text = actix_rt::System::new().block_on(keys::run(&loaded.config, command))?;
+                say(&text);
+                Ok(true)
+            })
+        }
+        Some(Command::Audit { config, data_dir, command }) => {
+            with_config(&config, env, Flags { listen: None, data_dir }, |loaded| {
+                audit::run(&loaded.config, &command, BufWriter::new(std::io::stdout().lock()))
+            })
+        }
+        Some(Command::Prices { config, command }) => with_config(&config, env, Flags::default(), |loaded| {
+            let (text, is_well) = money::prices(&loaded.config, &command)?;
+            say(&text);
+            Ok(is_well)
+        }),
+        Some(Command::Usage { config, data_dir, command }) => {
+            with_config(&config, env, Flags { listen: None, data_dir }, |loaded| {
+                let now = sentinel_runtime::Clock::system().unix_ms();
+                let text = actix_rt::System::new().block_on(money::usage(&loaded.config, &command, now))?;
+                say(&text);
+                Ok(true)
+            })
+        }
+        Some(Command::Health { address, ready }) => match health::ask(&address, ready) {
+            Ok(line) => {
+                say(&format!("{line}\n"));
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                complain(&error);
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+/// Runs a command that needs the configuration: 0 if it did what it should, 1 if not, 2 for a wrong configuration.
+fn with_config(
+    args: &ConfigArgs,
+    env: BTreeMap<String, String>,
+    flags: Flags,
+    command: impl FnOnce(&Loaded) -> Result<bool, String>,
+) -> ExitCode {
+    let loaded = match load(args, env, flags) {
+        Ok((_, loaded)) => loaded,
+        Err(code) => return code,
+    };
+    match command(&loaded) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            complain(&error);
             ExitCode::FAILURE
         }
     }

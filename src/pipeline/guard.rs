@@ -19,7 +19,7 @@ use crate::gateway::identity::Identity;
 use crate::gateway::{Live, Worker};
 
 /// Text beyond which looking leaves the worker's loop, bytes.
-const INLINE_BYTES: usize = 128 * 1024;
+const INLINE_BYTES: usize = 32 * 1024;
 
 /// A request that may go on.
 pub struct Guarded {
