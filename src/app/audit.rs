@@ -13,7 +13,7 @@ use crate::gateway::build::audit_settings;
 ///
 /// # Errors
 /// The trail cannot be read, or a value is wrong.
-pub fn run(config: &Config, command: &AuditCommand, mut output: impl Write) -> Result<bool, String> {
+pub(super) fn run(config: &Config, command: &AuditCommand, mut output: impl Write) -> Result<bool, String> {
     let settings = audit_settings(config, &Clock::system());
     let reader = AuditReader::open_offline(&settings.directory).map_err(|error| {
         format!(

@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// No answer, or another status than 200.
-pub fn ask(address: &str, ready: bool) -> Result<String, String> {
+pub(super) fn ask(address: &str, ready: bool) -> Result<String, String> {
     let path = if ready { "/health/ready" } else { "/health/live" };
     let failed = |error: std::io::Error| format!("no answer from {address}: {error}");
     let resolved =

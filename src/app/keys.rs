@@ -16,7 +16,7 @@ const DAY_MS: u64 = 24 * 3600 * 1000;
 ///
 /// # Errors
 /// A wrong value, or the store's failure.
-pub async fn run(config: &Config, command: KeyCommand) -> Result<String, String> {
+pub(super) async fn run(config: &Config, command: KeyCommand) -> Result<String, String> {
     let backend =
         sentinel_store::open_keys(&store_settings(config)).await.map_err(|error| error.to_string())?;
     let now = Clock::system().unix_ms();

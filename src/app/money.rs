@@ -18,7 +18,7 @@ use crate::gateway::prices::Prices;
 ///
 /// # Errors
 /// A file cannot be read.
-pub fn prices(config: &Config, command: &PricesCommand) -> Result<(String, bool), String> {
+pub(super) fn prices(config: &Config, command: &PricesCommand) -> Result<(String, bool), String> {
     let read = |path: &Path| {
         std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
     };
@@ -75,7 +75,7 @@ pub fn prices(config: &Config, command: &PricesCommand) -> Result<(String, bool)
 ///
 /// # Errors
 /// The store cannot be opened.
-pub async fn usage(config: &Config, command: &UsageCommand, now_ms: u64) -> Result<String, String> {
+pub(super) async fn usage(config: &Config, command: &UsageCommand, now_ms: u64) -> Result<String, String> {
     let settings = store_settings(config);
     let is_embedded = settings.backend == Backend::Embedded;
     let stores = Stores::open(settings, Vec::new(), now_ms).map_err(|error| {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
-use sentinel_runtime::Phase;
+use sentinel_runtime::{Phase, Supervisor};
 
 use super::signals::{Signals, Wish};
 use crate::config::{self, Config, Flags, Loaded};
@@ -22,6 +22,8 @@ use crate::http::{self, routes::Surface};
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a request's head may take to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Exit code when the audit trail is beyond repair.
+const BEYOND_REPAIR: i32 = 70;
 /// Time for streams to send their last event once the drain is over.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Longest time for the ledger and the audit trail to reach the disk at the end.
@@ -107,9 +109,20 @@ pub fn start(loaded: &Loaded) -> Result<Running, StartError> {
         addresses.extend(bound);
         servers.push(server);
     }
+    gateway.registry.on_escalation(|escalation| {
+        tracing::error!(actor = escalation.actor, failure = ?escalation.failure, "a critical part is beyond repair");
+        beyond_repair();
+    });
+    let _watcher = gateway.audit.watch(&Supervisor::root(&gateway.registry));
     gateway.lifecycle.advance(Phase::Ready);
     actix_rt::spawn(hub.run());
     Ok(Running { gateway, addresses, servers })
+}
+
+/// Ends the process so that its service manager starts it anew: nothing can be recorded any more.
+#[expect(clippy::disallowed_methods, reason = "the one place that ends the process without a drain")]
+fn beyond_repair() {
+    std::process::exit(BEYOND_REPAIR);
 }
 
 fn workers(config: &Config) -> usize {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use sentinel_domain::policy::{BudgetLimits, CallerLimits};
+use sentinel_graph::audit::AuditService;
 use sentinel_graph::breaker::{BreakerBoard, Phase, Transition};
 use sentinel_graph::random::Random;
 use sentinel_graph::retry::RetryBudgets;
 use sentinel_graph::routing::Latencies;
-use sentinel_runtime::{Clock, Lifecycle, Registry, Tracker};
+use sentinel_runtime::{Clock, Lifecycle, Registry, Sighting, Tracker, Watchdog};
 use sentinel_store::audit::{self, AuditConfig, AuditTrail};
 use sentinel_store::cache::CachePolicy;
 use sentinel_store::cache::coalesce::{CoalesceLimits, Coalescer};
@@ -24,6 +25,8 @@ use crate::telemetry::metrics::Metrics;
 
 /// Callers with limits of their own that are remembered at once.
 const MOST_CALLERS: usize = 100_000;
+/// How long a worker thread may not turn before it is noticed.
+const STALL: std::time::Duration = std::time::Duration::from_millis(500);
 /// Largest answer that is kept, bytes.
 const MOST_CACHED: usize = 256 * 1024;
 /// Bounds of the logs of requests in flight.
@@ -59,12 +62,22 @@ impl Gateway {
         let stores = Stores::open(settings, file_keys(&config.auth.keys), clock.unix_ms())
             .map_err(|error| format!("store: {error}"))?;
         let trail = open_trail(config, &clock)?;
+        let watchdog = Watchdog::start(clock.clone(), STALL, |sighting| match sighting {
+            Sighting::Stalled { worker, silent } => {
+                tracing::error!(worker, silent_ms = silent.as_millis(), "worker thread does not turn");
+            }
+            Sighting::Recovered { worker } => tracing::info!(worker, "worker thread turns again"),
+        })
+        .map_err(|error| format!("watchdog: {error}"))?;
+        let registry = registry.unwrap_or_else(|| Registry::new(clock.clone()));
         let gateway = Self {
             started: clock.now(),
-            registry: registry.unwrap_or_else(|| Registry::new(clock.clone())),
+            audit: AuditService::new(trail, &registry),
+            registry,
             clock,
             lifecycle: Lifecycle::new(),
             metrics,
+            watchdog,
             in_flight: Tracker::new(config.server.max_in_flight),
             failures: super::failures::Failures::default(),
             sessions: super::sessions::Sessions::default(),
@@ -74,7 +87,6 @@ impl Gateway {
             latencies: Latencies::default(),
             random: Random::system(),
             stores,
-            trail,
             flights: Coalescer::new(FLIGHT_LIMITS),
             live: ArcSwap::from_pointee(live),
         };

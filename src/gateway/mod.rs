@@ -1,6 +1,5 @@
 //! The gateway's state: what all workers share, what a reload replaces, and the actors of each worker thread.
 
-pub mod audit;
 pub mod build;
 pub mod events;
 pub mod failures;
@@ -18,13 +17,13 @@ mod worker;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use sentinel_graph::audit::AuditService;
 use sentinel_graph::breaker::BreakerBoard;
 use sentinel_graph::random::Random;
 use sentinel_graph::retry::RetryBudgets;
 use sentinel_graph::routing::Latencies;
-use sentinel_runtime::{Clock, Lifecycle, Registry, Tracker};
+use sentinel_runtime::{Clock, Lifecycle, Registry, Tracker, Watchdog};
 use sentinel_store::Stores;
-use sentinel_store::audit::AuditTrail;
 use tokio::time::Instant;
 
 use crate::telemetry::metrics::Metrics;
@@ -44,6 +43,8 @@ pub struct Gateway {
     pub registry: Registry,
     /// All metrics.
     pub metrics: Metrics,
+    /// Notices a worker thread that does not turn.
+    pub watchdog: Watchdog,
     /// Requests in flight, streams included.
     pub in_flight: Tracker,
     /// Wrong credentials by address.
@@ -63,7 +64,7 @@ pub struct Gateway {
     /// Limits, budgets, usage, cache, keys.
     pub stores: Arc<Stores>,
     /// The audit trail.
-    pub trail: AuditTrail,
+    pub audit: AuditService,
     /// Identical requests in flight.
     pub flights: flow::Flights,
     live: ArcSwap<Live>,

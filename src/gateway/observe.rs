@@ -28,7 +28,7 @@ impl Gateway {
         }
         let store = self.stores.health();
         metrics.store_up.with_label_values(&[store.backend]).set(i64::from(store.up));
-        let audit = self.trail.health();
+        let audit = self.audit.health();
         metrics.audit_backlog.set(gauge(audit.backlog));
         metrics.audit_entries.inc_by(audit.head_sequence.saturating_sub(metrics.audit_entries.get()));
         metrics.audit_dropped.inc_by(audit.dropped.saturating_sub(metrics.audit_dropped.get()));
@@ -48,7 +48,7 @@ impl Gateway {
             if let Err(error) = &stored {
                 tracing::error!(%error, "the ledger is not completely on disk");
             }
-            self.trail.close().await;
+            self.audit.close().await;
             stored.is_ok()
         });
         flushed.await.unwrap_or(false)

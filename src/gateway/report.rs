@@ -26,7 +26,7 @@ impl Gateway {
         let metrics = &self.metrics;
         let by_status = whole(Metrics::sum_by(&metrics.requests, "status"));
         let cost_by_provider = Metrics::sum_by(&metrics.cost, "provider");
-        let audit = self.trail.health();
+        let audit = self.audit.health();
         let breakers: BTreeMap<String, &str> = self
             .breakers
             .view()

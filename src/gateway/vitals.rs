@@ -86,6 +86,8 @@ pub struct ActorVitals {
     pub running: usize,
     /// Restarts since the start.
     pub restarts: u64,
+    /// Worker threads that do not turn.
+    pub stalled_workers: Vec<String>,
     /// Names of those that do not run.
     pub not_running: Vec<String>,
 }
@@ -103,7 +105,12 @@ impl Gateway {
         let all_ok = providers.iter().all(|provider| provider.status == Overall::Ok);
         let status = if all_down || not_ready.is_some() {
             Overall::Down
-        } else if all_ok && actors.not_running.is_empty() && store_well && audit_well {
+        } else if all_ok
+            && actors.not_running.is_empty()
+            && actors.stalled_workers.is_empty()
+            && store_well
+            && audit_well
+        {
             Overall::Ok
         } else {
             Overall::Degraded
@@ -122,12 +129,14 @@ impl Gateway {
     }
 
     fn actor_vitals(&self) -> ActorVitals {
+        let stalled = self.watchdog.stalled();
         let rows = self.registry.snapshot();
         let is_running = |state| matches!(state, ActorState::Running | ActorState::Stopped);
         ActorVitals {
             total: rows.len(),
             running: rows.iter().filter(|row| is_running(row.state)).count(),
             restarts: rows.iter().map(|row| row.restarts).sum(),
+            stalled_workers: stalled,
             not_running: rows
                 .iter()
                 .filter(|row| !is_running(row.state))
@@ -180,7 +189,7 @@ impl Gateway {
     }
 
     fn audit_vitals(&self) -> (Value, bool, Option<&'static str>) {
-        let health = self.trail.health();
+        let health = self.audit.health();
         let refuses = self.live().config.audit.on_failure == AuditFailure::Deny;
         let not_ready = (!health.ok && refuses).then_some("the audit trail cannot be written");
         let is_well = health.ok;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use sentinel_graph::audit::AuditHandle;
 use sentinel_graph::breaker::BreakerHandle;
 use sentinel_graph::cost::CostHandle;
 use sentinel_graph::limiter::LimiterHandle;
@@ -16,7 +17,6 @@ use sentinel_runtime::Supervisor;
 use sentinel_store::WorkerStores;
 
 use super::Gateway;
-use super::audit::AuditFront;
 
 /// Time beside the store's own deadline that an actor's answer is waited for.
 const SLACK: Duration = Duration::from_millis(250);
@@ -47,7 +47,7 @@ pub struct Set {
     /// Holds and settles money.
     pub cost: CostHandle,
     /// Takes records.
-    pub audit: AuditFront,
+    pub audit: AuditHandle,
     supervisor: Supervisor,
     providers: RefCell<HashMap<Arc<str>, (SharedProvider, ProviderHandle)>>,
 }
@@ -74,12 +74,13 @@ impl Worker {
     fn start(gateway: &Arc<Gateway>) -> Self {
         let index = NEXT_INDEX.fetch_add(1, Ordering::Relaxed);
         let supervisor = Supervisor::worker(&gateway.registry, index);
+        actix_rt::spawn(gateway.watchdog.register(format!("worker-{index}")).run());
         let stores = gateway.stores.worker();
         let deadline = gateway.live().config.store.redis_timeout + SLACK;
         let limiter = LimiterHandle::start(&supervisor, stores.limits.clone(), deadline);
         let breaker = BreakerHandle::start(&supervisor, gateway.breakers.clone(), gateway.clock.clone());
         let cost = CostHandle::start(&supervisor, stores.budgets.clone(), stores.usage.clone(), deadline);
-        let audit = AuditFront::new(gateway.trail.clone());
+        let audit = gateway.audit.worker(&supervisor);
         let worker = Self(Rc::new(Set {
             gateway: Arc::clone(gateway),
             stores,

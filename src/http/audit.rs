@@ -125,7 +125,7 @@ async fn ask<T: Send + 'static>(
     exchange: &Exchange,
     question: impl FnOnce(AuditReader) -> Result<T, AuditError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let reader = exchange.worker.gateway.trail.reader();
+    let reader = exchange.worker.gateway.audit.reader();
     let unavailable = |text: String| {
         ApiError::new(ErrorCode::StoreUnavailable, format!("the audit trail cannot be read: {text}"))
             .retry_after(std::time::Duration::from_secs(1))

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web::Bytes;
 use sentinel_domain::{ApiError, ErrorCode, NanoUsd};
@@ -16,6 +17,8 @@ use crate::gateway::Worker;
 use crate::gateway::flow::{End, Flow};
 use crate::gateway::guards::Guards;
 
+/// Longest time that text waits for what may follow it.
+const HOLD: Duration = Duration::from_millis(250);
 /// Text of a stream that is kept for detection, bytes.
 const MOST_SEEN: usize = 1 << 20;
 
@@ -151,6 +154,8 @@ pub struct Streaming {
     end: Option<Arc<End>>,
     /// Whether somebody else pays for the answer.
     is_free: bool,
+    /// Whether what may be let go for the silence has been let go.
+    stalled: bool,
 }
 
 impl Streaming {
@@ -159,6 +164,7 @@ impl Streaming {
     pub fn new(source: Source, guard: AnswerGuard, worker: Worker, receipt: Receipt, is_free: bool) -> Self {
         Self {
             is_free,
+            stalled: false,
             source: Some(source),
             guard,
             worker,
@@ -177,7 +183,19 @@ impl Streaming {
                 return Next::Data(data);
             }
             let Some(source) = self.source.as_mut() else { return Next::Done };
-            match source.next().await {
+            let event = if !self.stalled && self.held.values().any(|held| held.text.held() > 0) {
+                // What is held back must not wait for the model's next word for long.
+                match tokio::time::timeout(HOLD, source.next()).await {
+                    Ok(event) => event,
+                    Err(_silent) => {
+                        self.release();
+                        continue;
+                    }
+                }
+            } else {
+                source.next().await
+            };
+            match event {
                 Ok(Some(Flow::Chunk(chunk))) => {
                     if let Err(error) = self.chunk(chunk) {
                         return Next::Failed(error);
@@ -232,6 +250,7 @@ impl Streaming {
     }
 
     fn guarded(&mut self, chunk: Chunk) -> Result<(), ApiError> {
+        self.stalled = false;
         let pieces: Vec<(usize, Track, String)> =
             chunk.texts().map(|piece| (piece.slot, piece.track, piece.text.into_owned())).collect();
         // Whatever is not text of an open track must not overtake what is held back.
@@ -277,6 +296,17 @@ impl Streaming {
         self.guard.note(&self.worker, &self.receipt, found)
     }
 
+    /// Lets go of what may be sent although more text could still change it. What stays held has to wait for that text.
+    fn release(&mut self) {
+        let tracks: Vec<Track> = self.held.keys().copied().collect();
+        for track in tracks {
+            let Some(held) = self.held.get_mut(&track) else { continue };
+            let rest = held.text.deadline(&mut self.guard.vault.borrow_mut());
+            self.send_rest(track, rest);
+        }
+        self.stalled = true;
+    }
+
     /// Lets go of everything that was held back.
     fn flush(&mut self) {
         let tracks: Vec<Track> = self.held.keys().copied().collect();
@@ -296,6 +326,12 @@ impl Streaming {
     fn flush_one(&mut self, track: Track) {
         let Some(held) = self.held.get_mut(&track) else { return };
         let rest = held.text.flush(&mut self.guard.vault.borrow_mut());
+        self.send_rest(track, rest);
+    }
+
+    /// Sends text that was held back, in the mould of the last chunk that carried its track.
+    fn send_rest(&mut self, track: Track, rest: String) {
+        let Some(held) = self.held.get(&track) else { return };
         if !rest.is_empty() {
             let mould = held.mould.clone();
             // Other texts of the mould have been sent already.

@@ -15,15 +15,17 @@ use parking_lot::Mutex;
 use sentinel_domain::audit::{AuditRecord, TimelineStep};
 use sentinel_domain::{ApiError, ErrorCode, NanoUsd, RequestId};
 
+use sentinel_graph::audit::{AdmitError, AuditSlot, Recorded};
 use sentinel_graph::cost::{SettleSlot, Settlement};
 use sentinel_runtime::Permit;
-use sentinel_store::audit::{Intent, Receipt as Written, Slot as AuditSlot, format_ms};
+use sentinel_store::audit::{Intent, format_ms};
 use sentinel_store::budget::{Hold, Periods};
 use sentinel_store::limits::Grant;
 use sentinel_store::usage::UsageEvent;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::config::settings::Durability;
 use crate::gateway::Worker;
 use crate::gateway::flow::{Answerer, Bill};
 use crate::gateway::identity::Identity;
@@ -149,7 +151,7 @@ impl Receipt {
     pub fn admit(&self) -> Result<(), ApiError> {
         let mut ledger = self.edit();
         let intent = ledger.intent();
-        let audit = ledger.worker.audit.reserve(intent)?;
+        let audit = ledger.worker.audit.admit(intent).map_err(unrecorded)?;
         ledger.audit = Some(audit);
         let settle = ledger.worker.cost.slot().ok_or_else(|| {
             ApiError::new(ErrorCode::Overloaded, "too many requests are open")
@@ -273,12 +275,12 @@ impl Receipt {
     ///
     /// # Errors
     /// `store_unavailable` if the record has no place, because the request was refused before one was taken.
-    pub fn close(self, status: u16, error: Option<ErrorCode>) -> Result<Option<Written>, ApiError> {
+    pub fn close(self, status: u16, error: Option<ErrorCode>) -> Result<Option<Recorded>, ApiError> {
         let mut ledger = self.edit();
         ledger.ending = Some(Ending { status, code: error });
         if ledger.audit.is_none() {
             let intent = ledger.intent();
-            match ledger.worker.audit.reserve(intent) {
+            match ledger.worker.audit.admit(intent).map_err(unrecorded) {
                 Ok(slot) => ledger.audit = Some(slot),
                 Err(error) => {
                     ledger.ending = Some(Ending { status: UNAVAILABLE, code: Some(error.code) });
@@ -314,7 +316,7 @@ impl Ledger {
     }
 
     /// Settles everything, once.
-    fn write(&mut self) -> Option<Written> {
+    fn write(&mut self) -> Option<Recorded> {
         if std::mem::replace(&mut self.written, true) {
             return None;
         }
@@ -361,7 +363,10 @@ impl Ledger {
             "request"
         );
         let audit = self.audit.take()?;
-        Some(self.worker.audit.append(&audit, std::mem::take(record)))
+        let recorded = audit.finish(std::mem::take(record));
+        // Only then does anybody wait for the disk.
+        let is_strict = self.worker.gateway.live().config.audit.durability == Durability::Strict;
+        is_strict.then_some(recorded)
     }
 
     fn settle_money(&mut self, now: Instant) {
@@ -440,6 +445,16 @@ impl Drop for Ledger {
         // After `close` there is nothing left to do. Nobody waits here for the record to reach the disk.
         drop(self.write());
     }
+}
+
+/// Refuses a request whose record would have no place.
+fn unrecorded(error: AdmitError) -> ApiError {
+    tracing::debug!(%error, "no place for an audit record");
+    ApiError::new(
+        ErrorCode::StoreUnavailable,
+        "the audit trail cannot be written, and the gateway is set to refuse requests then",
+    )
+    .retry_after(Duration::from_secs(1))
 }
 
 fn millis(duration: Duration) -> u64 {

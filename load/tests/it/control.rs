@@ -145,7 +145,10 @@ fn listening_modes_refuse_reset_and_come_back() {
     wait_for(&|| until_silent(&mock, &openai("m", &json!({}))).end == End::Open);
     mock.listen(Listening::Open);
     wait_for(&|| exchange(&mock, &openai("m", &json!({}))).status() == 200);
-    assert_eq!(control(&mock, "POST", "listen", &json!({"mode": "refuse", "for_ms": 2000}))["mode"], "refuse");
+    assert_eq!(
+        control(&mock, "POST", "listen", &json!({"mode": "refuse", "for_ms": 2000}))["mode"],
+        "refuse"
+    );
     wait_for(&refused);
     wait_for(&|| !refused());
     mock.stop();
