@@ -55,7 +55,7 @@ fn look(guards: &Guards, line: &Line) -> Value {
     let assessment = guards.injection.score(role, &line.text);
     let pii: Vec<_> = to_code_points(&line.text, &findings)
         .into_iter()
-        .map(|finding| json!({"entity": finding.entity.name(), "start": finding.start, "end": finding.end, "score": round(finding.score.into())}))
+        .map(|finding| json!({"entity": finding.entity.name(), "start": finding.start, "end": finding.end, "score": round(finding.score)}))
         .collect();
     let reasons: Vec<_> = assessment.reasons.iter().map(|reason| reason.rule.name()).collect();
     let mut injection = json!({

@@ -51,7 +51,7 @@ impl Fixed {
             ("limits", limits(gateway, &live, stores)),
             ("guards", guards(&live, stores)),
             ("store", json!(gateway.stores.health())),
-            ("audit", json!(gateway.trail.health())),
+            ("audit", json!(gateway.audit.health())),
             ("actors", actors(gateway)),
         ];
         sections.extend(moving.map(|(name, value)| (name, value.to_string())));

@@ -51,7 +51,7 @@ impl Watch {
             |watch| &mut watch.store_up,
             gateway,
         );
-        let audit = gateway.trail.health();
+        let audit = gateway.audit.health();
         self.part("audit", "audit trail", audit.ok, audit.last_error, |watch| &mut watch.audit_ok, gateway);
         let phase = gateway.lifecycle.phase();
         if self.phase.replace(phase).is_some_and(|before| before != phase) {

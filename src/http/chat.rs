@@ -123,7 +123,7 @@ async fn respond(
 
 /// A stream on its way to its client.
 struct Delivery {
-    streaming: Option<Streaming>,
+    streaming: Option<Box<Streaming>>,
     receipt: Option<Receipt>,
     id: RequestId,
     worker: crate::gateway::Worker,

@@ -52,10 +52,11 @@ impl Arrival {
     ///
     /// # Errors
     /// The answer to give if the worker is not set up.
-    pub fn of(request: &HttpRequest) -> Result<Self, HttpResponse> {
+    pub fn of(request: &HttpRequest) -> Result<Self, Box<HttpResponse>> {
         let id = request_id(request.headers());
         let Some(worker) = request.app_data::<Data<Worker>>().map(|data| Worker::clone(data)) else {
-            return Err(error::respond(&ApiError::new(ErrorCode::Internal, "the worker is not set up"), &id));
+            let failure = ApiError::new(ErrorCode::Internal, "the worker is not set up");
+            return Err(Box::new(error::respond(&failure, &id)));
         };
         let live = worker.gateway.live();
         Ok(Self {
@@ -124,7 +125,7 @@ where
 {
     let arrival = match Arrival::of(&request) {
         Ok(arrival) => arrival,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let id = arrival.id.clone();
     let span = tracing::info_span!("request", request_id = %id, route = pattern);

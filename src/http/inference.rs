@@ -45,7 +45,7 @@ pub struct Inference {
 pub async fn serve(request: HttpRequest, payload: Payload) -> HttpResponse {
     let arrival = match Arrival::of(&request) {
         Ok(arrival) => arrival,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let id = arrival.id.clone();
     let span = tracing::info_span!("request", request_id = %id, route = chat::PATTERN);

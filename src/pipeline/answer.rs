@@ -27,7 +27,7 @@ pub enum Answered {
     /// All of it.
     Whole(Whole),
     /// A stream whose first event has arrived.
-    Stream(Streaming),
+    Stream(Box<Streaming>),
 }
 
 /// A whole answer.

@@ -186,13 +186,8 @@ async fn deliver(
                     receipt.billed(bill, Arc::from(""));
                 }
                 if is_stream {
-                    return Ok(Answered::Stream(Streaming::new(
-                        source,
-                        guard,
-                        worker.clone(),
-                        receipt.clone(),
-                        is_free,
-                    )));
+                    let streaming = Streaming::new(source, guard, worker.clone(), receipt.clone(), is_free);
+                    return Ok(Answered::Stream(Box::new(streaming)));
                 }
             }
             Ok(Some(Flow::Whole(completion))) => whole = Some(completion),

@@ -177,13 +177,10 @@ async fn outage(client: &Client, mocks: &Mocks) -> Outcome {
     mocks.openai.reset();
     check(answered == 12, || format!("only {answered} of 12 requests were answered"))?;
     check(state == "open", || format!("the breaker is {state}"))?;
-    let deadline =
-        tokio::time::Instant::from_std(std::time::Instant::now()) + std::time::Duration::from_secs(15);
+    // 60 looks, a quarter of a second apart.
     let mut turn = 0;
     while breaker(client).await? != "closed" {
-        check(tokio::time::Instant::from_std(std::time::Instant::now()) < deadline, || {
-            "the breaker did not close".to_owned()
-        })?;
+        check(turn < 60, || "the breaker did not close".to_owned())?;
         turn += 1;
         client.ask("assistant", &format!("After the outage, {turn}")).await?;
         tokio::time::sleep(std::time::Duration::from_millis(250)).await;

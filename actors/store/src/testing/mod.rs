@@ -177,7 +177,7 @@ impl RedisCluster {
             if is_formed {
                 return;
             }
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            std::thread::park_timeout(std::time::Duration::from_millis(20));
         }
         panic!("the cluster does not form");
     }
