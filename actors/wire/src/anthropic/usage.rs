@@ -11,6 +11,8 @@ const ABSURD: u64 = 10_000_000_000;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     seen: bool,
+    /// A count that is none was among them, so the others are not to be believed either.
+    broken: bool,
     input: u64,
     output: u64,
     cache_read: u64,
@@ -54,7 +56,13 @@ impl Counts {
                 *field = new;
             }
         };
-        self.seen |= count(usage, "input_tokens").is_some() || count(usage, "output_tokens").is_some();
+        for name in ["input_tokens", "output_tokens"] {
+            match (usage.set(name), count(usage, name)) {
+                (Some(_), Some(_)) => self.seen = true,
+                (Some(_), None) => self.broken = true,
+                (None, _) => {}
+            }
+        }
         replace(&mut self.input, "input_tokens");
         replace(&mut self.cache_read, "cache_read_input_tokens");
         replace(&mut self.cache_creation, "cache_creation_input_tokens");
@@ -78,6 +86,7 @@ impl Counts {
 
     fn add(&mut self, other: Self) {
         self.seen |= other.seen;
+        self.broken |= other.broken;
         self.input += other.input;
         self.output += other.output;
         self.cache_read += other.cache_read;
@@ -86,10 +95,10 @@ impl Counts {
         self.thinking += other.thinking;
     }
 
-    /// Returns the tokens by price, or `None` if the provider said nothing.
+    /// Returns the tokens by price, or `None` if the provider said nothing, or nothing that can be true.
     pub(crate) fn usage(&self) -> Option<Usage> {
         let hour = self.cache_1h.min(self.cache_creation);
-        self.seen.then_some(Usage {
+        (self.seen && !self.broken).then_some(Usage {
             input: self.input,
             cache_read: self.cache_read,
             cache_write_5m: self.cache_creation - hour,
