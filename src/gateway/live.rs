@@ -53,7 +53,8 @@ impl Live {
                 .iter()
                 .map(|problem| format!("{}: {}\n", problem.path, problem.message))
                 .collect::<String>()
-        })?;
+        })?
+        .with_known(prices.catalogue().known().map(|(name, kind)| (name.into(), kind)));
         let guards = Guards::new(&config)?;
         let mut providers = HashMap::new();
         for spec in routes.providers() {

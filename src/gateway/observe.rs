@@ -1,6 +1,10 @@
 //! Gauges that are looked up rather than counted, and the orderly end of everything that is stored.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::Gateway;
 
@@ -13,13 +17,9 @@ impl Gateway {
     pub fn observe(&self) {
         let (metrics, now) = (&self.metrics, self.clock.now());
         metrics.active_requests.set(gauge(self.in_flight.count()));
-        for view in self.breakers.view() {
-            let labels = [&*view.key.provider, &*view.key.model];
-            metrics.breaker_state.with_label_values(&labels).set(i64::from(view.breaker.phase.gauge()));
-            let left = view
-                .cooldown
-                .map_or(0.0, |cooling| cooling.until.saturating_duration_since(now).as_secs_f64());
-            metrics.cooldown.with_label_values(&labels).set(left);
+        for ((provider, model), (phase, left)) in self.worst_by_label(now) {
+            metrics.breaker_state.with_label_values(&[&provider, &model]).set(phase);
+            metrics.cooldown.with_label_values(&[&provider, &model]).set(left.as_secs_f64());
         }
         for row in self.registry.snapshot() {
             metrics.actor_mailbox.with_label_values(&[&row.name]).set(gauge(row.depth));
@@ -35,6 +35,22 @@ impl Gateway {
         metrics
             .log_lines_dropped
             .set(i64::try_from(crate::telemetry::logs::dropped_lines()).unwrap_or(i64::MAX));
+    }
+
+    /// Returns phase and cooldown of each provider and model. Models that a client made up share one label, and of those
+    /// the worst counts.
+    fn worst_by_label(&self, now: Instant) -> BTreeMap<(Arc<str>, Arc<str>), (i64, Duration)> {
+        let routes = &self.live().routes;
+        let mut worst = BTreeMap::new();
+        for view in self.breakers.view() {
+            let model = if view.configured { view.key.model } else { routes.label(&view.key.model) };
+            let left =
+                view.cooldown.map_or(Duration::ZERO, |cooling| cooling.until.saturating_duration_since(now));
+            let (phase, longest) = worst.entry((view.key.provider, model)).or_insert((0, Duration::ZERO));
+            *phase = i64::from(view.breaker.phase.gauge()).max(*phase);
+            *longest = left.max(*longest);
+        }
+        worst
     }
 
     /// Writes what is still to be written and ends the actors. Returns whether it reached the disk in time.

@@ -155,6 +155,11 @@ impl Catalogue {
         })
     }
 
+    /// Returns every name and alias with whose model it is, as far as the catalogue says: a closed set.
+    pub fn known(&self) -> impl Iterator<Item = (&str, Option<ProviderKind>)> {
+        self.models.iter().flat_map(|row| row.names().map(|name| (name, row.owner)))
+    }
+
     /// Returns the version of all prices together.
     #[must_use]
     pub fn version(&self) -> &PriceVersion {

@@ -3,7 +3,7 @@
 //! The first matching route in file order wins. Without one, a name reaches a provider as `provider/model`, or bare if
 //! the owner of such names is known and a provider of that kind is configured.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub struct Target {
     pub provider: Arc<ProviderSpec>,
     /// The provider's waits, with the target's own put in.
     pub timeouts: Timeouts,
-    /// The model's metric label: its name if it is configured, else [`OTHER`](crate::target::OTHER).
+    /// The model's metric label: its name if it is configured or known, else [`OTHER`](crate::target::OTHER).
     pub label: Arc<str>,
     pub(super) weight: u32,
 }
@@ -75,6 +75,7 @@ pub struct RouteTable {
     by_name: HashMap<Arc<str>, usize>,
     routes: Vec<RouteSpec>,
     owner: Owner,
+    known: BTreeMap<Arc<str>, Option<ProviderKind>>,
     other: Arc<str>,
 }
 
@@ -115,7 +116,21 @@ impl RouteTable {
             .into_iter()
             .map(|spec| Provider { route: format!("{}/*", spec.name).into(), spec: Arc::new(spec) })
             .collect();
-        Ok(Self { providers, by_name, routes, owner, other: OTHER.into() })
+        Ok(Self { providers, by_name, routes, owner, known: BTreeMap::new(), other: OTHER.into() })
+    }
+
+    /// Adds names of models that are known without being configured, with whose they are. Being a closed set, they
+    /// are fit for metrics, and those whose owner is configured are listed.
+    #[must_use]
+    pub fn with_known(mut self, models: impl IntoIterator<Item = (Arc<str>, Option<ProviderKind>)>) -> Self {
+        self.known.extend(models);
+        self
+    }
+
+    /// Returns the metric label of a model that no route names: its name if it is known, else [`OTHER`].
+    #[must_use]
+    pub fn label(&self, model: &str) -> Arc<str> {
+        Arc::clone(self.known.get_key_value(model).map_or(&self.other, |(name, _)| name))
     }
 
     /// Finds the targets for a requested model, best first.
@@ -136,11 +151,13 @@ impl RouteTable {
             let message = format!("no route or provider serves the model {model:?}");
             ApiError::new(ErrorCode::ModelNotFound, message).param("model")
         })?;
-        let target = self.target(provider, model_at_provider.into(), Arc::clone(&self.other), None);
+        let label = self.label(model_at_provider);
+        let target = self.target(provider, model_at_provider.into(), label, None);
         Ok(Resolved { route: Arc::clone(&provider.route), targets: vec![target] })
     }
 
-    /// Returns the models that are configured by their exact name, in file order.
+    /// Returns the models that are configured by their exact name, in file order, and then the known ones that reach a
+    /// provider without a route.
     #[must_use]
     pub fn models(&self) -> Vec<ListedModel> {
         let mut seen = std::collections::HashSet::new();
@@ -150,6 +167,7 @@ impl RouteTable {
                 let owned_by = Arc::clone(&route.targets.first()?.provider);
                 Some(ListedModel { id: Arc::clone(&route.model), owned_by })
             })
+            .chain(self.known.keys().filter_map(|name| self.reached_without_route(name)))
             .collect()
     }
 
@@ -183,11 +201,8 @@ impl RouteTable {
         let mut targets: Vec<Target> = Vec::with_capacity(route.targets.len());
         for spec in &route.targets {
             let Some(provider) = self.provider(&spec.provider) else { continue };
-            let label = match configured(route, spec) {
-                Some(key) => key.model,
-                None => Arc::clone(&self.other),
-            };
             let model = spec.model.clone().unwrap_or_else(|| requested.into());
+            let label = configured(route, spec).map_or_else(|| self.label(&model), |key| key.model);
             let target = self.target(provider, model, label, Some(spec));
             match targets.iter_mut().find(|known| known.key == target.key) {
                 Some(known) => known.weight = known.weight.saturating_add(target.weight),
@@ -229,6 +244,15 @@ impl RouteTable {
         }
         let kind = (self.owner)(model)?;
         self.providers.iter().find(|provider| provider.spec.kind == kind).map(|provider| (provider, model))
+    }
+
+    /// Lists a known model unless a route decides about its name.
+    fn reached_without_route(&self, name: &Arc<str>) -> Option<ListedModel> {
+        if self.routes.iter().any(|route| glob_matches(&route.model, name)) {
+            return None;
+        }
+        let (provider, _) = self.without_route(name)?;
+        Some(ListedModel { id: Arc::clone(name), owned_by: Arc::clone(&provider.spec.name) })
     }
 
     fn provider(&self, name: &str) -> Option<&Provider> {

@@ -114,6 +114,18 @@ fn the_first_matching_route_wins_and_names_are_passed_on() {
 }
 
 #[test]
+fn known_models_have_their_name_as_label_and_are_listed_if_their_provider_is_there() {
+    let providers = vec![provider("own", ProviderKind::OpenAi)];
+    let known = [("known", Some(ProviderKind::OpenAi)), ("foreign", Some(ProviderKind::Anthropic))];
+    let owner: Owner = Arc::new(move |name| known.iter().find(|(model, _)| *model == name)?.1);
+    let table = RouteTable::new(providers, vec![], owner).unwrap();
+    let table = table.with_known(known.map(|(name, kind)| (name.into(), kind)));
+    assert_eq!((&*table.label("known"), &*table.label("made up")), ("known", OTHER));
+    let listed: Vec<_> = table.models().iter().map(|model| model.id.to_string()).collect();
+    assert_eq!(listed, ["known"]);
+}
+
+#[test]
 fn labels_come_from_the_configuration_alone() {
     let table = build(vec![
         route("gpt-4o", Order::Failover, vec![target("openai", None)]),
