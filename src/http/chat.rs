@@ -94,7 +94,7 @@ pub async fn complete(inference: Inference) -> Answer {
             receipt.head_sent(false);
             let mut response = error::respond(&failed.error, &id);
             decorate(response.headers_mut(), &marks, None);
-            let status = response.status().as_u16();
+            let status = error::status(&failed.error);
             respond(response, receipt, status, Some(failed.error.code)).await
         }
     }

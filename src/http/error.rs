@@ -99,7 +99,9 @@ pub fn body(error: &ApiError, id: &RequestId) -> String {
 /// Answers with an error.
 #[must_use]
 pub fn respond(error: &ApiError, id: &RequestId) -> HttpResponse {
-    let status = StatusCode::from_u16(status(error)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    // 499 is for records: a client that is still there to read has framed its body wrongly.
+    let sent = if error.code == ErrorCode::ClientClosed { 400 } else { status(error) };
+    let status = StatusCode::from_u16(sent).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut builder = HttpResponse::build(status);
     builder.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));
     if let Some(wait) = error.retry_after {
