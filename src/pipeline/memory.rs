@@ -279,7 +279,9 @@ fn replay(
         }
         CacheBody::Events(chunks) => {
             let mut decoder = dialect::decode_stream(ProviderKind::OpenAi, hints, MOST_EVENT);
-            for json in chunks {
+            // The decoder holds the usage back until it knows that nothing comes after it.
+            let end = actix_web::web::Bytes::from_static(b"[DONE]");
+            for json in chunks.iter().chain([&end]) {
                 let mut frame = actix_web::web::BytesMut::with_capacity(json.len() + 8);
                 frame.extend_from_slice(b"data: ");
                 frame.extend_from_slice(json);
