@@ -31,8 +31,7 @@ function render() {
   const { about } = state.sections;
   if (about) {
     const tone = { ok: "good", degraded: "warn", down: "bad" }[about.status] ?? "idle";
-    update(byId("health"), h("div", {},
-      state.connected ? chip(tone, about.status === "ok" ? "All well" : about.status === "down" ? "Down" : "Degraded") : chip("idle", "Not connected"),
+    update(byId("health"), h("div", {}, chip(tone, about.status === "ok" ? "All well" : about.status === "down" ? "Down" : "Degraded"),
       h("span", { class: "muted" }, `v${about.version} · up ${fmt.duration((now() - about.started_ms) / 1000)}`)));
     byId("logout-button").hidden = !about.login;
   }
