@@ -46,6 +46,8 @@ pub struct Server {
     pub cors_allowed_origins: Vec<String>,
     /// Addresses of proxies whose `x-forwarded-for` is believed.
     pub trusted_proxies: Vec<String>,
+    /// Whether actors can be made to panic by name.
+    pub chaos: bool,
 }
 
 /// Where state lives.
@@ -256,6 +258,7 @@ pub fn server(path: String, node: Node, notes: &mut Notes) -> Server {
             &[],
             "Addresses of reverse proxies whose x-forwarded-for names the client.",
         ),
+        chaos: s.flag("chaos", false, "Lets POST /admin/actors/NAME/panic make an actor panic; for drills."),
     };
     for origin in &server.cors_allowed_origins {
         if origin == "*"

@@ -69,7 +69,9 @@ impl Gateway {
             Sighting::Recovered { worker } => tracing::info!(worker, "worker thread turns again"),
         })
         .map_err(|error| format!("watchdog: {error}"))?;
-        let registry = registry.unwrap_or_else(|| Registry::new(clock.clone()));
+        let registry = registry.unwrap_or_else(|| {
+            if config.server.chaos { Registry::with_chaos(clock.clone()) } else { Registry::new(clock.clone()) }
+        });
         let gateway = Self {
             started: clock.now(),
             audit: AuditService::new(trail, &registry),

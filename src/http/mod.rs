@@ -49,6 +49,7 @@ pub fn configure(config: &mut ServiceConfig, surface: Surface) {
             .path("/metrics/prometheus", Role::Admin, &get, operator::prometheus)
             .path("/admin/actors", Role::Admin, &get, operator::actors)
             .path("/admin/actors/{name:.*}/restart", Role::Admin, &[Method::POST], operator::restart)
+            .path("/admin/actors/{name:.*}/panic", Role::Admin, &[Method::POST], operator::panic)
             .path("/admin/breakers/{provider}/{model:.+}", Role::Admin, &[Method::POST], breakers::force)
             // The page decides itself, because those who are not logged in get a page too.
             .path("/dashboard", Role::Public, &get, dashboard::page)
