@@ -40,7 +40,10 @@ pub fn protect(headers: &mut HeaderMap) {
         ("x-frame-options", "DENY"),
     ];
     for (name, value) in fixed {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        let name = HeaderName::from_static(name);
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
     }
 }
 
@@ -188,7 +191,11 @@ fn login_page(status: StatusCode, message: &'static str) -> Answer {
     let asset = assets::find(assets::LOGIN)
         .ok_or_else(|| ApiError::new(ErrorCode::Internal, "the login page is not embedded"))?;
     let text = String::from_utf8_lossy(asset.plain).replace(MESSAGE, message);
-    Ok(HttpResponse::build(status).content_type(asset.media).body(text))
+    // With `no-referrer` a browser would send the form with `Origin: null`, which is nobody's own.
+    Ok(HttpResponse::build(status)
+        .content_type(asset.media)
+        .insert_header((header::REFERRER_POLICY, "same-origin"))
+        .body(text))
 }
 
 #[cfg(test)]

@@ -53,6 +53,7 @@ pub fn configure(config: &mut ServiceConfig, surface: Surface) {
             .path("/admin/breakers/{provider}/{model:.+}", Role::Admin, &[Method::POST], breakers::force)
             // The page decides itself, because those who are not logged in get a page too.
             .path("/dashboard", Role::Public, &get, dashboard::page)
+            .path("/dashboard/", Role::Public, &get, dashboard::page)
             .path("/dashboard/assets/{file}", Role::Public, &get, dashboard::asset)
             .path("/dashboard/events", Role::Admin, &[Method::GET], dashboard::events)
             .path("/dashboard/login", Role::Public, &[Method::POST], dashboard::login)

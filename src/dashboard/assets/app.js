@@ -31,7 +31,8 @@ function render() {
   const { about } = state.sections;
   if (about) {
     const tone = { ok: "good", degraded: "warn", down: "bad" }[about.status] ?? "idle";
-    update(byId("health"), h("div", {}, chip(tone, about.status === "ok" ? "All well" : about.status === "down" ? "Down" : "Degraded"),
+    update(byId("health"), h("div", {},
+      state.connected ? chip(tone, about.status === "ok" ? "All well" : about.status === "down" ? "Down" : "Degraded") : chip("idle", "Not connected"),
       h("span", { class: "muted" }, `v${about.version} · up ${fmt.duration((now() - about.started_ms) / 1000)}`)));
     byId("logout-button").hidden = !about.login;
   }

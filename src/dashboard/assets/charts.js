@@ -17,9 +17,9 @@ const OUTCOMES = [
 
 const TIMES = [
   ["ttft50", "first token p50", "--series-1", []],
-  ["ttft95", "first token p95", "--series-1", [5, 4]],
+  ["ttft95", "first token p95 (dashed)", "--series-1", [5, 4]],
   ["lat50", "whole answer p50", "--series-2", []],
-  ["lat95", "whole answer p95", "--series-2", [5, 4]],
+  ["lat95", "whole answer p95 (dashed)", "--series-2", [5, 4]],
 ];
 
 const MONEY = [["usd", "USD per hour", "--series-1", []]];
@@ -131,7 +131,7 @@ function create(place, kind) {
       maintainAspectRatio: false,
       interaction: { mode: "index", intersect: false },
       plugins: {
-        legend: { position: "bottom", align: "start", labels: { color: text, usePointStyle: true, pointStyle: stacked ? "rect" : "line", boxWidth: stacked ? 9 : 22, boxHeight: 9, padding: 14, font: { size: 12 } } },
+        legend: { position: "bottom", align: "start", labels: { color: text, usePointStyle: true, pointStyle: stacked ? "rect" : "line", boxWidth: 9, boxHeight: 9, pointStyleWidth: stacked ? 9 : 26, padding: 14, font: { size: 12 } } },
         tooltip: { callbacks: { label: (item) => ` ${item.dataset.label}: ${WRITE[kind](item.parsed.y)}` } },
       },
       scales: {

@@ -98,7 +98,7 @@ export const live = {
     return [
       tiles(state),
       nothing ? empty("No chat request has arrived yet. Send the first one:",
-        `curl http://${location.host}/v1/chat/completions -H 'content-type: application/json' -d '{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello"}]}'`) : null,
+        `curl http://${sections.about?.admin_listen ? sections.about.listen : location.host}/v1/chat/completions -H 'content-type: application/json'${sections.about?.auth === "keys" ? " -H 'authorization: Bearer KEY'" : ""} -d '{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello"}]}'`) : null,
       h("div", { class: "grid two" },
         card("Requests by outcome", "per second, last 5 min", chart("outcomes", "Chart: chat requests per second by outcome"), chartTable("outcomes", "Requests by outcome", points)),
         card("Time to first token and latency", "p50 and p95, window of 15 s", chart("times", "Chart: time to first token and latency"), chartTable("times", "Time to first token and latency", points))),

@@ -71,9 +71,9 @@ function row(record, params) {
     "data-key": record.sequence,
     class: record.status >= 500 ? "is-bad" : null,
     cells: [
-      h("a", { href: `#/requests?${link}`, "aria-label": `Request ${record.request_id}` }, fmt.stamp(record.timestamp)),
+      h("a", { href: `#/requests?${link}`, "aria-label": `${fmt.stamp(record.timestamp)}, request ${record.request_id}` }, fmt.stamp(record.timestamp)),
       chip(tone(record.status), record.status),
-      h("div", { class: "clip" }, record.provider ? [`${record.provider}/${record.model ?? "?"}`, h("div", { class: "sub" }, `asked as ${record.route ?? "–"}`)] : record.route ?? "–"),
+      h("div", { class: "clip" }, record.provider ? [`${record.provider}/${record.model ?? "?"}`, h("div", { class: "sub" }, `route ${record.route ?? "–"}`)] : record.route ?? "–"),
       record.key ? h("span", { class: "clip" }, record.key) : h("span", { class: "muted" }, record.client_addr),
       fmt.ms(record.latency_ms),
       record.ttft_ms === null ? h("span", { class: "muted" }, record.stream ? "–" : "no stream") : fmt.ms(record.ttft_ms),
@@ -142,7 +142,7 @@ export async function openRecord(id, drawer) {
   }
   const facts = [
     ["Request", h("code", {}, record.request_id)], ["Time", record.timestamp], ["Caller", record.key ?? record.client_addr],
-    ["Asked for", record.route ?? "–"], ["Answered by", record.provider ? `${record.provider}/${record.model ?? "?"}` : "nobody"],
+    ["Route", record.route ?? "–"], ["Answered by", record.provider ? `${record.provider}/${record.model ?? "?"}` : "nobody"],
     ["Latency", fmt.ms(record.latency_ms)], ["First token", record.ttft_ms === null ? "–" : fmt.ms(record.ttft_ms)],
     ["Prompt", `${fmt.int(record.prompt_tokens)} tokens, ${fmt.int(record.cached_tokens)} from the provider's cache`],
     ["Completion", `${fmt.int(record.completion_tokens)} tokens, ${fmt.int(record.reasoning_tokens)} of them reasoning`],
