@@ -73,7 +73,7 @@ export function chartTable(kind, label, points) {
   const every = 6;
   const picked = labels.map((text, index) => index).filter((index) => (index + 1) % every === 0).slice(-6).reverse();
   const grid = h("table", {},
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Time"), series.map((one) => h("th", { scope: "col", class: "num" }, one.label)))),
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Time"), series.map((one) => h("th", { scope: "col", class: "num" }, one.label.replace(" (dashed)", ""))))),
     h("tbody", {}, picked.map((index) => h("tr", {},
       h("th", { scope: "row" }, labels[index]),
       series.map((one) => h("td", { class: "num" }, one.data[index] === null ? "–" : WRITE[kind](one.data[index])))))));
