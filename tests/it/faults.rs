@@ -77,7 +77,7 @@ fn page() -> String {
         }
         if seen.is_empty() {
             seen.push("not shown yet".to_owned());
-        } else if !other.starts_with("not injected") {
+        } else if !other.starts_with("not ") {
             shown += 1;
         }
         let _ = writeln!(page, "| {id} | {fault} | {expected} | {} |", seen.join(", "));

@@ -14,9 +14,11 @@
 
 mod support;
 
+mod actors;
 mod answers;
 mod cache;
 mod clients;
+mod commands;
 mod errors;
 mod faults;
 mod guards;
@@ -25,5 +27,6 @@ mod keys;
 mod operator;
 mod process;
 mod redis;
+mod strange;
 mod streams;
 mod upstream;

@@ -10,8 +10,7 @@ use crate::support::{Reply, Setup, World, at_once, eventually, now};
 const KEY: &str = "sk-redis-team-secret-1";
 
 fn on(url: &str) -> Setup {
-    Setup::new()
-        .toml(&format!("[store]\nbackend = \"redis\"\nredis_url = \"{url}\"\nredis_timeout = \"200ms\""))
+    Setup::new().toml(&format!("[store]\nbackend = \"redis\"\nredis_url = \"{url}\"\nredis_timeout = \"5s\""))
 }
 
 fn ask(daemon: &Daemon, text: &str) -> Reply {
@@ -82,7 +81,8 @@ fn a_killed_redis_costs_no_request() {
 #[test]
 fn a_hanging_redis_is_passed_over() {
     let redis = RedisServer::start();
-    let world = on(&redis.url()).toml("[limits]\nrpm = 100000").start();
+    let world =
+        on(&redis.url()).toml("[store]\nredis_timeout = \"200ms\"").toml("[limits]\nrpm = 100000").start();
     eventually("Redis is used", || up(&world));
     redis.hang();
     for index in 0..10 {
