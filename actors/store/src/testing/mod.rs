@@ -167,7 +167,6 @@ impl RedisCluster {
     }
 
     /// The tool is done when one node knows its slots; the others learn of it by gossip.
-    #[expect(clippy::disallowed_methods, reason = "waits for processes of their own, on a thread of a test")]
     fn wait_until_formed(&self) {
         for _ in 0..500 {
             let is_formed = self.nodes.iter().all(|node| {
