@@ -132,7 +132,10 @@ fn only_the_clock_reads_the_time() {
     for (path, text) in sources() {
         let shown = path.to_string_lossy().into_owned();
         let is_clock = shown.ends_with("runtime/src/clock.rs");
-        let is_test = shown.starts_with("tests") || shown.contains("/tests") || shown.contains("/benches/") || shown.contains("/contract/");
+        let is_test = shown.starts_with("tests")
+            || shown.contains("/tests")
+            || shown.contains("/benches/")
+            || shown.contains("/contract/");
         let is_load = shown.starts_with("load") || shown.contains("/examples/");
         if is_clock || is_test || is_load {
             continue;

@@ -70,7 +70,11 @@ impl Gateway {
         })
         .map_err(|error| format!("watchdog: {error}"))?;
         let registry = registry.unwrap_or_else(|| {
-            if config.server.chaos { Registry::with_chaos(clock.clone()) } else { Registry::new(clock.clone()) }
+            if config.server.chaos {
+                Registry::with_chaos(clock.clone())
+            } else {
+                Registry::new(clock.clone())
+            }
         });
         let gateway = Self {
             started: clock.now(),

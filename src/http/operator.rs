@@ -63,9 +63,10 @@ pub async fn panic(exchange: Exchange) -> Answer {
     };
     match exchange.worker.gateway.registry.inject_panic(&name, fault) {
         Ok(()) => Ok(HttpResponse::Accepted().json(json!({ "actor": name, "panicking": true }))),
-        Err(InjectError::Disabled) => {
-            Err(ApiError::new(ErrorCode::UnknownRoute, "drills are switched off; set server.chaos = true to run them"))
-        }
+        Err(InjectError::Disabled) => Err(ApiError::new(
+            ErrorCode::UnknownRoute,
+            "drills are switched off; set server.chaos = true to run them",
+        )),
         Err(InjectError::NotFound) => {
             let shown: String = name.chars().filter(|character| !character.is_control()).take(80).collect();
             Err(ApiError::new(ErrorCode::UnknownObject, format!("there is no actor {shown:?}")).param("name"))
