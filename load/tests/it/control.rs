@@ -211,6 +211,7 @@ fn models_are_listed_in_both_shapes() {
     assert_eq!(get("/v1/models", "").json()["data"][0]["object"], "model");
     assert_eq!(get("/v1/models", "anthropic-version: 1\r\n").json()["has_more"], false);
     assert_eq!(get("/v1/models/gpt-4o", "").json()["id"], "gpt-4o");
+    assert_eq!(get("/health/live", "").status(), 200);
     assert_eq!((get("/v1/models/none", "").status(), get("/nowhere", "").status()), (404, 404));
 }
 
