@@ -36,6 +36,8 @@ struct Inner {
     failures: VecDeque<Instant>,
     degraded_since: Option<Instant>,
     last_error: Option<String>,
+    /// The last reason that was told for there being no connection.
+    told: Option<String>,
     /// The last refusal said that the server is a replica.
     replica: bool,
     /// Workers that have a connection.
@@ -60,6 +62,7 @@ impl State {
                 failures: VecDeque::with_capacity(FAILURES_TO_OPEN),
                 degraded_since: Some(now),
                 last_error: None,
+                told: None,
                 replica: false,
                 connected: 0,
             }),
@@ -106,7 +109,14 @@ impl State {
         self.failures.fetch_add(1, Ordering::Relaxed);
         let mut inner = self.inner.lock();
         inner.last_error = Some(error.to_owned());
-        if inner.connected == 0 { go_down(&mut inner, now) } else { None }
+        if inner.connected > 0 {
+            return None;
+        }
+        let change = go_down(&mut inner, now);
+        // A store that was never up has no change to tell of, but why it is not is news, once for each reason.
+        let is_news = inner.told.as_deref() != Some(error);
+        inner.told = Some(error.to_owned());
+        if is_news { Some(Change::Down) } else { change }
     }
 
     /// Notes an answered ping.
@@ -116,6 +126,7 @@ impl State {
             return None;
         }
         inner.up = true;
+        inner.told = None;
         inner.failures.clear();
         if inner.writable {
             inner.degraded_since = None;
