@@ -132,13 +132,12 @@ pub enum Next {
     Failed(ApiError),
 }
 
-/// A text of the stream under guard, with the last chunk that carried it as a mould for what was held back.
+/// A text of the stream under guard, with the last chunk that carried it.
 struct Held {
     text: TextStream,
     /// What detection alone looks at when the text ends.
     seen: String,
     mould: Chunk,
-    slot: usize,
 }
 
 /// A stream on its way to the client.
@@ -267,10 +266,8 @@ impl Streaming {
                 text: self.guard.text(matches!(track.kind, TrackKind::ToolArguments(_))),
                 seen: String::new(),
                 mould: chunk.clone(),
-                slot,
             });
             held.mould = chunk.clone();
-            held.slot = slot;
             if self.guard.mode != GuardMode::Off && held.seen.len() < MOST_SEEN {
                 held.seen.push_str(&text);
             }
@@ -329,19 +326,11 @@ impl Streaming {
         self.send_rest(track, rest);
     }
 
-    /// Sends text that was held back, in the mould of the last chunk that carried its track.
+    /// Sends text that was held back, as a chunk of its own.
     fn send_rest(&mut self, track: Track, rest: String) {
         let Some(held) = self.held.get(&track) else { return };
         if !rest.is_empty() {
-            let mould = held.mould.clone();
-            // Other texts of the mould have been sent already.
-            let blanks = mould
-                .texts()
-                .filter(|piece| piece.slot != held.slot)
-                .map(|piece| (piece.slot, String::new()));
-            let mut changes: Vec<_> = blanks.collect();
-            changes.push((held.slot, rest));
-            self.ready.push_back(mould.with_texts(&changes).json().clone());
+            self.ready.push_back(held.mould.bare(track, &rest).json().clone());
         }
     }
 }

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use crate::completion::with_cost;
 use crate::json::{Rules, Splices, Tape, Value, unescape};
+use crate::stream::StreamState;
 use crate::text::TextKind;
 
 /// Which of the texts that a stream carries side by side. A text guard keeps one state for each.
@@ -135,6 +136,22 @@ impl Chunk {
             }
         }
         self
+    }
+
+    /// Returns a chunk of the same stream that carries `text` and nothing else: no role, no name or id of a call, which a
+    /// client would add to those that it has.
+    ///
+    /// For text that a guard held back and lets go on its own.
+    #[must_use]
+    pub fn bare(&self, track: Track, text: &str) -> Self {
+        let mut state = StreamState::default();
+        if let Ok(tape) = Tape::read(&self.json, Rules::ANSWER) {
+            let root = tape.root(&self.json);
+            state.id = root.text("id").unwrap_or_default().into_owned();
+            state.model = root.text("model").unwrap_or_default().into_owned();
+            state.created = root.get("created").and_then(|created| created.as_count()).unwrap_or_default();
+        }
+        state.text_chunk(track, text)
     }
 
     /// Returns the JSON with `cost_usd` at the top level: a number, or null when the price is unknown.

@@ -282,7 +282,7 @@ impl StreamState {
         }
     }
 
-    fn text_chunk(&self, track: Track, text: &str) -> Chunk {
+    pub(crate) fn text_chunk(&self, track: Track, text: &str) -> Chunk {
         self.chunk(track.choice, None, |out| {
             let span = match track.kind {
                 TrackKind::Content => out.key("content").string(text),

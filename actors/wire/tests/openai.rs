@@ -1,5 +1,5 @@
 //! OpenAI-kind upstreams: what passes as it is, and what is mended.
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 mod support;
 
@@ -341,4 +341,19 @@ fn names_in_escapes_do_not_hide_a_text_from_guards() {
     decoder.feed(Bytes::from(event));
     let Some(sentinel_wire::StreamItem::Chunk(chunk)) = decoder.next_item() else { panic!("no chunk") };
     assert_eq!(chunk.texts().next().unwrap().text, "a");
+}
+
+#[test]
+fn a_bare_chunk_repeats_neither_role_nor_call() {
+    let call = r#"{"id":"c-1","object":"chat.completion.chunk","created":7,"model":"m","choices":[{"index":1,"delta":{"role":"assistant","tool_calls":[{"index":2,"id":"call_1","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":null}]}"#;
+    let mut decoder = dialect::decode_stream(OpenAi, unasked(), 1 << 20);
+    decoder.feed(Bytes::from(format!("data: {call}\n\n")));
+    let Some(sentinel_wire::StreamItem::Chunk(chunk)) = decoder.next_item() else { panic!("no chunk") };
+    let track = sentinel_wire::Track { choice: 1, kind: sentinel_wire::TrackKind::ToolArguments(2) };
+    let bare: Value = serde_json::from_slice(chunk.bare(track, "x\"y").json()).unwrap();
+    assert_eq!((&bare["id"], &bare["created"], &bare["model"]), (&json!("c-1"), &json!(7), &json!("m")));
+    let choice = &bare["choices"][0];
+    assert_eq!(choice["index"], 1);
+    assert_eq!(choice["delta"], json!({"tool_calls": [{"index": 2, "function": {"arguments": "x\"y"}}]}));
+    assert_eq!(choice["finish_reason"], Value::Null);
 }
